@@ -1,0 +1,1 @@
+"""How the labels are made: one module a stage, meeting at `hierlandmarks.schema`."""
