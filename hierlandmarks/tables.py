@@ -1,0 +1,335 @@
+"""Reading and writing tables: checked against `schema.py`, sorted by key, put in place atomically, manifest beside."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from hierlandmarks.errors import ChecksumError, MissingDataError, TableError
+from hierlandmarks.schema import Table
+
+ROW_GROUP = 65_536
+
+
+# -- putting things in place --
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well, and vanishes when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new empty folder beside `path` that replaces `path` when the block ends well, and vanishes when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    old = part.with_suffix(".old")
+    part.mkdir()
+    try:
+        yield part
+        if path.exists():
+            os.replace(path, old)
+        os.replace(part, path)
+    finally:
+        if old.exists() and not path.exists():  # the second rename failed: put the old one back
+            os.replace(old, path)
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 file with Unix line ends, atomically."""
+    with atomic_path(path) as part:
+        part.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write JSON that is the same bytes for the same content, atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        MissingDataError: there is no such file.
+        TableError: it is no JSON; the message names the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path} does not exist")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise TableError(f"{path} is not valid JSON", got=str(error)) from error
+
+
+# -- checking --
+
+
+def conform(table: pa.Table, spec: Table, where: str) -> pa.Table:
+    """The table with exactly the declared columns, checked, and sorted by its key.
+
+    Args:
+        where: what the table is, for messages (a path, or the name of a stage).
+
+    Raises:
+        TableError: a missing column, a wrong type, an empty key or null, or a repeated key, naming the row.
+    """
+    missing = [name for name in spec.schema.names if name not in table.column_names]
+    if missing:
+        raise TableError(
+            f"{where} lacks the column {missing[0]}",
+            got=f"columns {', '.join(table.column_names) or 'none'}",
+            expected=", ".join(spec.schema.names),
+        )
+    try:
+        table = table.select(spec.schema.names).cast(spec.schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise TableError(f"{where} does not fit the table {spec.name}", got=str(error)) from error
+    for field in spec.schema:
+        if not field.nullable and table[field.name].null_count:
+            row = pc.index(pc.is_null(table[field.name]), True).as_py()
+            raise TableError(f"{where} row {row + 1}: {field.name} is missing", expected=f"a {field.type}")
+    check_unique(table, spec.key, where)
+    return table.sort_by([(name, "ascending") for name in spec.key]).combine_chunks()
+
+
+def check_unique(table: pa.Table, key: Sequence[str], where: str, first_row: int = 1) -> None:
+    """Refuse a table in which two rows share their key, naming the second.
+
+    Args:
+        first_row: number the first row has for the reader (2 for a CSV with a header).
+    """
+    repeated = table.select(list(key)).to_pandas().duplicated().to_numpy()
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        values = ", ".join(f"{name} {table[name][row].as_py()!r}" for name in key)
+        raise TableError(
+            f"{where} row {row + first_row}: {values} is repeated",
+            expected="one row each",
+            do="remove one of them",
+        )
+
+
+# -- Parquet --
+
+
+def empty(spec: Table) -> pa.Table:
+    """A table of that schema with no rows."""
+    return spec.schema.empty_table()
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], spec: Table, where: str | None = None) -> pa.Table:
+    """Rows as mappings to a conforming table."""
+    columns = {
+        field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in spec.schema
+    }
+    return conform(pa.table(columns), spec, where or spec.name)
+
+
+def write_parquet(path: str | os.PathLike[str], table: pa.Table) -> None:
+    """Write Parquet the one way this project does: zstd 3, row groups of 64 k rows, page index; atomic."""
+    with atomic_path(path) as part:
+        pq.write_table(
+            table.replace_schema_metadata(None),
+            part,
+            compression="zstd",
+            compression_level=3,
+            row_group_size=ROW_GROUP,
+            write_page_index=True,
+        )
+
+
+def write_table(
+    path: str | os.PathLike[str], table: pa.Table, spec: Table, made_by: Mapping[str, Any]
+) -> None:
+    """Write a stage's table and, beside it, `<name>.json`: rows, columns, content hash, and what made it."""
+    path = Path(path)
+    table = conform(table, spec, spec.name)
+    write_parquet(path, table)
+    write_json(
+        path.with_suffix(".json"),
+        {
+            "table": spec.name,
+            "about": spec.about,
+            "rows": table.num_rows,
+            "columns": {field.name: str(field.type) for field in spec.schema},
+            "content_hash": content_hash(table),
+            "sha256": file_sha256(path),
+            "made_by": dict(made_by),
+        },
+    )
+
+
+def read_table(path: str | os.PathLike[str], spec: Table, *, verify: bool = True) -> pa.Table:
+    """Read a table that `write_table` wrote.
+
+    Raises:
+        MissingDataError: there is no such file.
+        ChecksumError: its bytes are not those its manifest names.
+        TableError: it is no Parquet, or does not have the declared columns.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path} does not exist", do="run the stage that makes it")
+    manifest = path.with_suffix(".json")
+    if verify and manifest.is_file() and read_json(manifest).get("sha256") != file_sha256(path):
+        raise ChecksumError(f"{path} was changed after it was written", do="delete it and run again")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TableError(f"{path} is no Parquet file", got=str(error).splitlines()[0]) from error
+    return conform(table, spec, str(path))
+
+
+def content_hash(table: pa.Table) -> str:
+    """A hash of the rows that does not depend on the Parquet writer, chunking or compression; linear in bytes.
+
+    >>> content_hash(pa.table({"a": [1, 2]})) == content_hash(pa.table({"a": pa.chunked_array([[1], [2]])}))
+    True
+    """
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        digest.update(f"{name}\0{column.type}\0{len(column)}\0".encode())
+        _update(digest, column)
+    return digest.hexdigest()
+
+
+def _update(digest: hashlib._Hash, column: pa.Array) -> None:
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    digest.update(np.packbits(valid).tobytes())
+    if pa.types.is_list(column.type):
+        digest.update(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).tobytes())
+        _update(digest, column.flatten())
+    elif pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        blob = pc.fill_null(column, b"" if pa.types.is_binary(column.type) else "")
+        digest.update(pc.binary_length(blob).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        for part in (blob[i : i + ROW_GROUP] for i in range(0, len(blob), ROW_GROUP)):
+            digest.update(b"".join(part.cast(pa.binary()).to_pylist()))
+    elif pa.types.is_boolean(column.type):
+        digest.update(np.packbits(pc.fill_null(column, False).to_numpy(zero_copy_only=False)).tobytes())
+    else:
+        digest.update(pc.fill_null(column, 0).to_numpy(zero_copy_only=False).tobytes())
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes, as hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# -- CSV --
+
+
+def read_csv(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    key: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    may_be_empty: bool = False,
+) -> pa.Table:
+    """Read the named columns of a CSV as text, exactly as written: nothing becomes a number or a NaN.
+
+    Takes a BOM, CRLF and quoted line breaks; columns not named are left out.
+
+    Args:
+        columns: must be there.
+        key: columns that identify a row: repeated ones are refused, and empty ones too.
+        optional: read where present, else filled with empty text.
+        may_be_empty: whether a file with a header and no rows is fine.
+
+    Raises:
+        MissingDataError: there is no such file.
+        TableError: empty file, missing column, ragged row, or repeated key, naming file and row
+            (the header is row 1).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path} does not exist", expected=f"a CSV with columns {', '.join(columns)}")
+    if path.stat().st_size == 0:
+        raise TableError(f"{path} is empty", expected=f"a header {','.join(columns)} and rows")
+    table = _parse_csv(path)
+    names = table.column_names
+    for name in columns:
+        if name not in names:
+            raise TableError(f"{path} lacks the column {name}", got=f"columns {', '.join(names)}")
+    if twice := [n for n in columns if names.count(n) > 1]:
+        raise TableError(f"{path} has two columns named {twice[0]}", do="remove one")
+    if not table.num_rows and not may_be_empty:
+        raise TableError(f"{path} has a header and no rows", do="check where it was made")
+    for name in key:
+        blank = pc.index(pc.equal(pc.utf8_trim_whitespace(table[name]), ""), True).as_py()
+        if blank >= 0:
+            raise TableError(f"{path} row {blank + 2}: {name} is empty", do="fill it in or remove the row")
+    if key:
+        check_unique(table, key, str(path), first_row=2)
+    blank_column = pa.array([""] * table.num_rows, pa.string())
+    wanted = [*columns, *(name for name in optional if name not in columns)]
+    return pa.table({name: table[name] if name in names else blank_column for name in wanted})
+
+
+def _parse_csv(path: Path) -> pa.Table:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
+        header = next(csv.reader(stream), [])
+    try:
+        return pacsv.read_csv(
+            path,
+            parse_options=pacsv.ParseOptions(newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                column_types={name: pa.string() for name in header}, strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        pass
+    # Slow, and only for the message: Arrow does not name the row when it reads in parallel.
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            for number, row in enumerate(csv.reader(stream, strict=True), start=1):
+                if row and len(row) != len(header):
+                    raise TableError(
+                        f"{path} row {number} has the wrong number of cells",
+                        got=len(row),
+                        expected=len(header),
+                    )
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path} is not UTF-8", got=str(error), do="save it as UTF-8") from error
+    except csv.Error as error:
+        raise TableError(f"{path} is no CSV", got=str(error)) from error
+    raise TableError(f"{path} could not be read as a CSV", expected="UTF-8, commas, one header row")
+
+
+def write_csv(path: str | os.PathLike[str], table: pa.Table) -> None:
+    """Write a table as CSV: UTF-8, Unix line ends, quotes only where needed, as GLDv2's own files; atomic."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.column_names)
+    writer.writerows(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+    write_text(path, buffer.getvalue())
