@@ -35,9 +35,7 @@ class HierlandmarksError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(
-        self, what: str, *, got: object = None, expected: object = None, do: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, got: object = None, expected: object = None, do: str | None = None) -> None:
         facts = [f"got {got}"] if got is not None else []
         facts += [f"expected {expected}"] if expected is not None else []
         sentence = what.rstrip(".")

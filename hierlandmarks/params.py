@@ -69,15 +69,11 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str, base: 
         if key not in fields:
             raise UsageError(f"{where} has an unknown key {key!r}", do=nearest(str(key), fields))
     hints = typing.get_type_hints(cls)
-    values = {
-        key: _convert(value, hints[key], where=f"{where}.{key}", base=base) for key, value in mapping.items()
-    }
+    values = {key: _convert(value, hints[key], where=f"{where}.{key}", base=base) for key, value in mapping.items()}
     missing = [
         name
         for name, field in fields.items()
-        if name not in values
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise UsageError(f"{where} lacks {', '.join(missing)}", do="add it")

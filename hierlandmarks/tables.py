@@ -147,9 +147,7 @@ def empty(spec: Table) -> pa.Table:
 
 def from_rows(rows: Sequence[Mapping[str, Any]], spec: Table, where: str | None = None) -> pa.Table:
     """Rows as mappings to a conforming table."""
-    columns = {
-        field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in spec.schema
-    }
+    columns = {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in spec.schema}
     return conform(pa.table(columns), spec, where or spec.name)
 
 
@@ -166,9 +164,7 @@ def write_parquet(path: str | os.PathLike[str], table: pa.Table) -> None:
         )
 
 
-def write_table(
-    path: str | os.PathLike[str], table: pa.Table, spec: Table, made_by: Mapping[str, Any]
-) -> None:
+def write_table(path: str | os.PathLike[str], table: pa.Table, spec: Table, made_by: Mapping[str, Any]) -> None:
     """Write a stage's table and, beside it, `<name>.json`: rows, columns, content hash, and what made it."""
     path = Path(path)
     table = conform(table, spec, spec.name)
