@@ -237,7 +237,8 @@ TABLES = {
 # Folders that cross a stage, beside the tables; each lies directly under the run folder.
 FOLDERS = {
     "source": "GLDv2's own layout: metadata/, train/images_000.tar ..., responses-*.jsonl.zst",
-    "labels": "what a person reads and edits: review.csv, *_label_to_hierarchical.csv, unplaced.csv",
+    "review": "review.csv, for a person to fill in",
+    "labels": "the labels as released: *_label_to_hierarchical.csv, hierarchy.csv, unplaced.csv",
     "release": "the dataset: data/*.parquet, hierarchy.csv, README.md (the card), MANIFEST.json",
     "model": "weights (safetensors), recipe, curves",
     "embeddings": "one folder an entry: {split}.safetensors with ids",

@@ -1,0 +1,1 @@
+"""Commands of the library; each module only translates between the command line and the public API."""
