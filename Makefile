@@ -1,0 +1,39 @@
+# Everything a fresh machine with Python 3.11+ and make needs: `make demo`, `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check install perf card clean
+
+# The main job: the whole way on the bundled world, from landmarks to a leaderboard page.
+demo: $(READY)
+	$(BIN)/hierlandmarks demo --out demo
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(READY)
+
+# torch first and pinned: otherwise another package pulls the newest one. Set TORCH= to keep a torch of your own.
+TORCH ?= torch==2.13.0
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(if $(TORCH),$(BIN)/python -m pip install --quiet $(TORCH) -c constraints.txt)
+	$(BIN)/python -m pip install --quiet -e '.[all,dev]' -c constraints.txt
+	touch $(READY)
+
+# Speed and memory beside slow twins and peers, on a quiet machine; results go to benchmark/perf/results.
+perf: $(READY)
+	$(BIN)/python benchmark/perf/losses.py
+	$(BIN)/python benchmark/perf/metrics.py
+
+clean:
+	rm -rf $(VENV) demo out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
