@@ -108,14 +108,14 @@ def conform(table: pa.Table, spec: Table, where: str) -> pa.Table:
             got=f"columns {', '.join(table.column_names) or 'none'}",
             expected=", ".join(spec.schema.names),
         )
-    try:
-        table = table.select(spec.schema.names).cast(spec.schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise TableError(f"{where} does not fit the table {spec.name}", got=str(error)) from error
     for field in spec.schema:
         if not field.nullable and table[field.name].null_count:
             row = pc.index(pc.is_null(table[field.name]), True).as_py()
             raise TableError(f"{where} row {row + 1}: {field.name} is missing", expected=f"a {field.type}")
+    try:
+        table = table.select(spec.schema.names).cast(spec.schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise TableError(f"{where} does not fit the table {spec.name}", got=str(error)) from error
     check_unique(table, spec.key, where)
     return table.sort_by([(name, "ascending") for name in spec.key]).combine_chunks()
 

@@ -1,0 +1,59 @@
+"""Every example runs: Python blocks of README and docs are executed, shell blocks name commands that exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hierlandmarks import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        if page.is_file():
+            found = [code for kind, code in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+            if found:
+                yield page.name, "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.mark.parametrize(
+    ("page", "code"), list(blocks("python")), ids=lambda value: value if value.endswith(".md") else ""
+)
+def test_python_blocks_run(page: str, code: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIERLANDMARKS_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, page, "exec"), {"__name__": page})  # one namespace a page, as a reader would type it
+
+
+@pytest.mark.parametrize(
+    ("page", "code"), list(blocks("bash")), ids=lambda value: value if value.endswith(".md") else ""
+)
+def test_shell_blocks_name_real_commands(page: str, code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line.split("#")[0].strip() for line in code.replace("\\\n", " ").splitlines()]
+    commands = [line.split()[1:] for line in lines if line.startswith("hierlandmarks ")]
+    for words in commands:
+        names = [word for word in words if re.fullmatch(r"[a-z]+", word)]
+        depth = 2 if names and names[0] in ("bench", "labels") else 1
+        assert cli.run([*names[:depth], "--help"]) == 0, f"{page}: hierlandmarks {' '.join(words)}"
+        options = {word.split("=")[0] for word in words if word.startswith("--")}
+        text = capsys.readouterr().out
+        assert all(option in text for option in options), f"{page}: {' '.join(words)} uses an unknown option"
+
+
+def test_links_between_pages_hold() -> None:
+    for page in PAGES:
+        if page.is_file():
+            for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+                assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
