@@ -35,5 +35,9 @@ perf: $(READY)
 	$(BIN)/python benchmark/perf/losses.py
 	$(BIN)/python benchmark/perf/metrics.py
 
+# What is derived: the command line reference and the dataset card.
+card: $(READY)
+	$(BIN)/python docs/generate.py
+
 clean:
 	rm -rf $(VENV) demo out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
