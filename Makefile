@@ -24,6 +24,7 @@ install: $(READY)
 # torch first and pinned: otherwise another package pulls the newest one. Set TORCH= to keep a torch of your own.
 TORCH ?= torch==2.13.0
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("hierlandmarks needs Python 3.11 or later: make PYTHON=python3.12, say" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(if $(TORCH),$(BIN)/python -m pip install --quiet $(TORCH) -c constraints.txt)

@@ -1,4 +1,4 @@
-"""One run of the whole arrow, from an installed wheel in an empty folder with an empty home, shared by the tests here."""
+"""One run of the whole arrow, from an installed wheel in an empty folder with an empty home."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def test_it_leaves_what_it_promises(demo: Any) -> None:
     for path in ("labels", "release", "model", "leaderboard/index.html"):
         assert (demo.out / path).exists(), path
     assert demo.data["paths"]["leaderboard"].endswith("index.html")
-    assert not [path for path in demo.out.rglob("*.part")], "something half-written was left behind"
+    assert not list(demo.out.rglob("*.part")), "something half-written was left behind"
 
 
 @pytest.mark.parametrize("space", ["train", "index"])
