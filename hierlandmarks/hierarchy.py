@@ -1,0 +1,403 @@
+"""Hierarchy: a tree of labels with named levels, valid or refused, and the label arrays it gives.
+
+Levels run fine to coarse, as label columns do everywhere: for Google Landmarks (landmark, label, kind). The root stands
+above the coarsest level and is no level. All leaves need not be at the finest level: a label without landmarks is fine.
+
+>>> tree = Hierarchy.from_columns({"species": ["crow", "jay", "owl"], "order": ["song", "song", "owls"]})
+>>> tree
+Hierarchy(2 order > 3 species)
+>>> tree.path("species:jay")
+('root', 'order:song', 'species:jay')
+>>> labels = tree.label_array(["species:crow", "species:jay", "species:owl"])
+>>> level(labels[:1], labels).tolist()
+[2, 1, 0]
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hierlandmarks.errors import HierarchyError, UsageError
+from hierlandmarks.params import nearest
+from hierlandmarks.schema import NODES
+from hierlandmarks.tables import conform, read_csv, write_csv
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Ints = npt.NDArray[np.int64]
+
+
+def level(a: npt.ArrayLike, b: npt.ArrayLike) -> Ints:
+    """The level of pairs: matching labels counted from the coarse end up to the first that differs.
+
+    Linear in the number of pairs. -1 (an empty label) matches nothing, another -1 included.
+
+    Args:
+        a: integer labels, shape (..., L), columns fine to coarse.
+        b: the same; leading axes broadcast, so `level(a[:, None], b[None])` gives every pair of two sets.
+
+    Returns:
+        Levels 0..L in the broadcast shape without the last axis: L the same finest label, 0 nothing in common.
+
+    Raises:
+        UsageError: the two have different numbers of label columns, or are no integers.
+
+    >>> level([[5, 2, 0], [5, 2, 0], [-1, 2, 0]], [[5, 2, 0], [6, 2, 1], [-1, 2, 0]]).tolist()
+    [3, 0, 2]
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-1]:
+        raise UsageError("the two label arrays do not fit", got=f"shapes {a.shape} and {b.shape}", expected="equal L")
+    if a.dtype.kind not in "iu" or b.dtype.kind not in "iu":
+        raise UsageError("labels are integer codes", got=f"{a.dtype} and {b.dtype}")
+    same = np.ones(np.broadcast_shapes(a.shape[:-1], b.shape[:-1]), dtype=bool)
+    count = np.zeros(same.shape, dtype=np.int64)
+    for column in reversed(range(a.shape[-1])):
+        same &= (a[..., column] == b[..., column]) & (a[..., column] >= 0)
+        count += same
+    return count
+
+
+class Hierarchy:
+    """A tree of labels.
+
+    Nodes are known by `node_id`; each has a level, a name for people and an integer code that counts within its level.
+
+    Args:
+        nodes: a table with the columns of `schema.NODES`; the root's parent is "".
+        where: what the table is, for messages.
+
+    Attributes:
+        levels: names of the levels, fine to coarse, without the root's.
+
+    Raises:
+        HierarchyError: not a tree with one level a depth: a cycle, two parents, two roots or none, an unknown parent,
+            a node at a wrong level, a code used twice; the message names the node.
+        TableError: a column is missing or of a wrong type.
+    """
+
+    def __init__(self, nodes: pa.Table, where: str = "the hierarchy") -> None:
+        _refuse_repeated(nodes, where)
+        self._nodes = conform(nodes, NODES, where)
+        self._ids = pd.Index(self._nodes["node_id"].to_numpy(), dtype=object)
+        self._parents = self._parent_positions(where)
+        self._depths = self._measure_depths(where)
+        by_depth = self._check_levels(where)
+        self.root: str = self._ids[int(np.argmin(self._depths))]
+        self.levels: tuple[str, ...] = tuple(reversed(by_depth[1:]))
+        self._check_codes(where)
+
+    # -- from and to --
+
+    @classmethod
+    def from_table(cls, nodes: pa.Table, where: str = "the hierarchy") -> Hierarchy:
+        """A hierarchy from a table with the columns of `schema.NODES`."""
+        return cls(nodes, where)
+
+    def to_table(self) -> pa.Table:
+        """The nodes as a table (`schema.NODES`), sorted by node_id."""
+        return self._nodes
+
+    @classmethod
+    def from_csv(cls, path: str | os.PathLike[str]) -> Hierarchy:
+        """Read `hierarchy.csv` (columns of `schema.NODES`).
+
+        Raises:
+            MissingDataError: there is no such file.
+            TableError: it is no such CSV.
+            HierarchyError: it is no tree.
+        """
+        return cls(read_csv(path, NODES.schema.names), str(path))
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write `hierarchy.csv`, atomically; equal hierarchies give equal bytes."""
+        write_csv(path, self._nodes)
+
+    @classmethod
+    def from_columns(cls, columns: pd.DataFrame | Mapping[str, Any], levels: Sequence[str] | None = None) -> Hierarchy:
+        """A hierarchy from any table of label columns, such as iNaturalist's or CUB's.
+
+        Each distinct value of a column becomes a node `COLUMN:VALUE` below the value beside it in the next column. A
+        row counts from its coarse end up to its first empty cell ("" or missing); what is finer gets no node.
+
+        Args:
+            columns: rows of labels, one for each image or each finest label.
+            levels: the label columns, fine to coarse; all columns in their order if not given.
+
+        Raises:
+            UsageError: a column is not there.
+            HierarchyError: a value lies below two values of the next column.
+        """
+        frame, levels = _label_columns(columns, levels)
+        nodes = [pd.DataFrame({"node_id": ["root"], "parent_id": "", "level": "root", "name": "root", "code": 0})]
+        parents = pd.Series("root", index=frame.index)
+        for name in reversed(levels):
+            frame, parents = frame[frame[name] != ""], parents[frame[name] != ""]
+            pairs = pd.DataFrame({"node_id": f"{name}:" + frame[name], "parent_id": parents, "name": frame[name]})
+            nodes.append(pairs.drop_duplicates().sort_values("node_id").assign(level=name))
+            nodes[-1]["code"] = np.arange(len(nodes[-1]))
+            parents = pairs["node_id"]
+        table = pd.concat(nodes)[NODES.schema.names]
+        return cls(pa.Table.from_pandas(table, preserve_index=False), "the table of labels")
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """The tree as a networkx graph, edges from parent to child; nodes carry `level`, `name` and `code`."""
+        import networkx as nx
+
+        graph = nx.DiGraph()
+        rows = self._nodes.to_pylist()
+        graph.add_nodes_from((r["node_id"], {key: r[key] for key in ("level", "name", "code")}) for r in rows)
+        graph.add_edges_from((r["parent_id"], r["node_id"]) for r in rows if r["parent_id"])
+        return graph
+
+    # -- one node --
+
+    def parent(self, node_id: str) -> str | None:
+        """The node above, None for the root."""
+        above = self._parents[self._position(node_id)]
+        return None if above < 0 else str(self._ids[above])
+
+    def children(self, node_id: str) -> tuple[str, ...]:
+        """The nodes right below, sorted."""
+        order, starts = self._children
+        position = self._position(node_id)
+        return tuple(self._ids[order[starts[position] : starts[position + 1]]])
+
+    def ancestors(self, node_id: str) -> tuple[str, ...]:
+        """The nodes above, from the parent up to the root."""
+        return self.path(node_id)[-2::-1]
+
+    def path(self, node_id: str) -> tuple[str, ...]:
+        """The way from the root down to the node, both included."""
+        position, way = self._position(node_id), []
+        while position >= 0:
+            way.append(str(self._ids[position]))
+            position = self._parents[position]
+        return tuple(reversed(way))
+
+    def lowest_common_ancestor(self, a: str, b: str) -> str:
+        """The finest node that is above both, or one of the two."""
+        shared = [x for x, y in zip(self.path(a), self.path(b), strict=False) if x == y]
+        return shared[-1]
+
+    def name(self, node_id: str) -> str:
+        """The node's name for people."""
+        return str(self._nodes["name"][self._position(node_id)].as_py())
+
+    def level_of(self, node_id: str) -> str:
+        """The level the node is at."""
+        return str(self._nodes["level"][self._position(node_id)].as_py())
+
+    # -- many nodes --
+
+    def names(self, level: str) -> dict[int, str]:
+        """Names of a level's nodes by their integer code, in the order of the codes.
+
+        Raises:
+            UsageError: there is no such level; the message names the nearest.
+        """
+        if level not in self.levels:
+            raise UsageError(f"there is no level {level!r}", do=nearest(level, self.levels))
+        here = self._nodes.filter(pc.equal(self._nodes["level"], level)).sort_by("code")
+        return dict(zip(here["code"].to_pylist(), here["name"].to_pylist(), strict=True))
+
+    def label_array(self, node_ids: Iterable[str]) -> Ints:
+        """Integer labels of nodes: one row a node, columns fine to coarse (`levels`); linear, vectorised.
+
+        Args:
+            node_ids: ids of leaves or inner nodes; "" gives a row of -1.
+
+        Returns:
+            int64, N x L; -1 where the node has no such label: "" everywhere, an inner node in the finer columns.
+
+        Raises:
+            UsageError: an id that is not in the hierarchy.
+        """
+        wanted = pd.Index(_as_objects(node_ids), dtype=object)
+        positions = self._ids.get_indexer(wanted)
+        unknown = (positions < 0) & (wanted != "")
+        if unknown.any():
+            row = int(np.argmax(unknown))
+            raise UsageError(f"there is no node {wanted[row]!r} in the hierarchy", got=f"it as number {row + 1}")
+        labels: Ints = self._codes[positions]  # position -1 is the last row, all -1
+        return labels
+
+    def encode(self, columns: pd.DataFrame | Mapping[str, Any]) -> Ints:
+        """Integer labels of rows of a table like the one `from_columns` was given.
+
+        Args:
+            columns: has a column for each of `levels`; a row counts from its coarse end up to its first empty cell.
+
+        Returns:
+            int64, N x L, columns fine to coarse, -1 where empty.
+
+        Raises:
+            UsageError: a column is missing, or a value is not in the hierarchy.
+            HierarchyError: a value stands beside one that is not its parent.
+        """
+        frame, levels = _label_columns(columns, self.levels)
+        finest = pd.Series("", index=frame.index)
+        placed = pd.Series(True, index=frame.index)
+        for name in reversed(levels):
+            placed &= frame[name] != ""
+            finest = (f"{name}:" + frame[name]).where(placed, finest)
+        labels = self.label_array(finest)
+        for column, name in enumerate(levels):
+            own = self._ids.get_indexer(pd.Index(f"{name}:" + frame[name], dtype=object))
+            wrong = (labels[:, column] >= 0) & (labels[:, column] != self._codes[own, column])
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise HierarchyError(
+                    f"row {row + 1} puts {finest.iloc[row]} below {name}:{frame[name].iloc[row]}",
+                    expected=" < ".join(reversed(self.path(finest.iloc[row])[1:])),
+                )
+        return labels
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, node_id: object) -> bool:
+        return node_id in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hierarchy) and bool(self._nodes.equals(other._nodes))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        sizes = np.bincount(self._depths)[1:]
+        parts = [f"{size} {name}" for size, name in zip(sizes, reversed(self.levels), strict=True)]
+        return f"Hierarchy({' > '.join(parts) or 'only a root'})"
+
+    # -- inside --
+
+    def _position(self, node_id: str) -> int:
+        try:
+            return int(self._ids.get_loc(node_id))
+        except KeyError:
+            raise UsageError(f"there is no node {node_id!r} in the hierarchy") from None
+
+    @cached_property
+    def _children(self) -> tuple[Ints, Ints]:
+        """Positions ordered by parent, and where each parent's children start in them."""
+        order = np.argsort(self._parents, kind="stable")
+        return order, np.searchsorted(self._parents[order], np.arange(len(self._ids) + 1))
+
+    @cached_property
+    def _codes(self) -> Ints:
+        """Codes of every node's path, fine to coarse, with a last row of -1 for "no node"."""
+        own = self._nodes["code"].to_numpy()
+        codes = np.full((len(self._ids) + 1, len(self.levels)), -1, dtype=np.int64)
+        column = len(self.levels) - self._depths
+        for depth in range(1, len(self.levels) + 1):  # parents are complete before their children
+            here = np.flatnonzero(self._depths == depth)
+            codes[here] = codes[self._parents[here]]
+            codes[here, column[here]] = own[here]
+        return codes
+
+    def _parent_positions(self, where: str) -> Ints:
+        above = self._nodes["parent_id"].to_numpy()
+        roots = self._ids[above == ""]
+        if len(roots) != 1:
+            found = f"roots {roots[0]} and {roots[1]}" if len(roots) else "no node without a parent"
+            raise HierarchyError(f"{where} needs one root", got=found, do="give all but one node a parent")
+        parents: Ints = self._ids.get_indexer(pd.Index(above, dtype=object)).astype(np.int64)
+        unknown = (parents < 0) & (above != "")
+        if unknown.any():
+            node = int(np.argmax(unknown))
+            raise HierarchyError(f"{where}: node {self._ids[node]} has the unknown parent {above[node]!r}")
+        return parents
+
+    def _measure_depths(self, where: str) -> Ints:
+        depths = np.where(self._parents < 0, 0, -1)
+        for depth in range(1, len(depths)):
+            below = (depths < 0) & (depths[self._parents] == depth - 1)
+            if not below.any():
+                break
+            depths[below] = depth
+        if (depths < 0).any():
+            raise HierarchyError(f"{where} has a cycle", got=" > ".join(self._cycle(int(np.argmin(depths)))))
+        return depths
+
+    def _cycle(self, position: int) -> list[str]:
+        """The cycle that the way up from a node without a root ends in, its first node repeated at the end."""
+        way: list[int] = []
+        while position not in way:
+            way.append(position)
+            position = int(self._parents[position])
+        return [str(self._ids[p]) for p in [*way[way.index(position) :], position]]
+
+    def _check_levels(self, where: str) -> list[str]:
+        """Names of the levels by depth, the root's first; one name a depth, one depth a name."""
+        names = self._nodes["level"].to_numpy()
+        by_depth: list[str] = []
+        for depth in range(int(self._depths.max()) + 1):
+            here = np.flatnonzero(self._depths == depth)
+            kinds, counts = np.unique(names[here].astype(str), return_counts=True)
+            usual = str(kinds[np.argmax(counts)])
+            if len(kinds) > 1 or usual in by_depth:
+                odd = here[np.argmax(names[here] != usual)]
+                expected = "a level of its own" if len(kinds) == 1 else usual
+                raise HierarchyError(
+                    f"{where}: node {self._ids[odd]} is at a wrong level for its depth {depth}",
+                    got=names[odd],
+                    expected=expected,
+                )
+            by_depth.append(usual)
+        return by_depth
+
+    def _check_codes(self, where: str) -> None:
+        codes = self._nodes["code"].to_numpy()
+        wrong = pd.DataFrame({"depth": self._depths, "code": codes}).duplicated().to_numpy() | (codes < 0)
+        if wrong.any():
+            node = int(np.argmax(wrong))
+            raise HierarchyError(
+                f"{where}: node {self._ids[node]} has a wrong code",
+                got=codes[node],
+                expected="a number from 0 used once in its level",
+            )
+
+
+def _as_objects(values: Iterable[str]) -> npt.NDArray[np.object_]:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return np.asarray(values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy())
+    return np.asarray(values if isinstance(values, np.ndarray | pd.Series | pd.Index) else list(values), dtype=object)
+
+
+def _refuse_repeated(nodes: pa.Table, where: str) -> None:
+    """Name the node that stands twice; with two parents it is more than a repeated row."""
+    if not {"node_id", "parent_id"} <= set(nodes.column_names):
+        return  # `conform` says so better
+    ids = pd.Series(nodes["node_id"].to_numpy(), dtype=object)
+    repeated = ids.duplicated().to_numpy()
+    if not repeated.any():
+        return
+    node = ids[int(np.argmax(repeated))]
+    parents = list(dict.fromkeys(nodes["parent_id"].filter(pa.array((ids == node).to_numpy())).to_pylist()))
+    if len(parents) > 1:
+        raise HierarchyError(f"{where}: node {node} has two parents", got=" and ".join(map(repr, parents[:2])))
+    raise HierarchyError(f"{where}: node {node} stands there twice", do="remove one of the rows")
+
+
+def _label_columns(
+    columns: pd.DataFrame | Mapping[str, Any], levels: Sequence[str] | None
+) -> tuple[pd.DataFrame, Sequence[str]]:
+    """The label columns as text, empty where missing, rows numbered from 0."""
+    frame = pd.DataFrame(columns)
+    levels = [str(name) for name in frame.columns] if levels is None else levels
+    for name in levels:
+        if name not in frame.columns:
+            raise UsageError(f"there is no label column {name!r}", do=nearest(name, map(str, frame.columns)))
+    text = {name: frame[name].astype(object).where(frame[name].notna(), "").map(str).astype(object) for name in levels}
+    return pd.DataFrame(text).reset_index(drop=True), levels

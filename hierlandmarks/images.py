@@ -1,0 +1,184 @@
+"""From an image's place to its bytes and its pixels: straight out of the tars, nothing extracted.
+
+`index_tar` finds where every picture lies in a tar, `TarImages` reads them there, `decode` makes them RGB.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tarfile
+import threading
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from hierlandmarks.errors import CorruptInputError, MissingDataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+IMAGE_ID = re.compile(r"[0-9a-f]{16}")
+INDEX = pa.schema([pa.field("id", pa.string()), pa.field("offset", pa.int64()), pa.field("size", pa.int64())])
+
+
+def index_tar(path: str | os.PathLike[str]) -> pa.Table:
+    """Where every picture lies in an uncompressed tar of GLDv2's form (`a/b/c/ID.jpg`).
+
+    One pass over the headers; the pictures themselves are skipped, so the cost goes by members, not bytes.
+
+    Args:
+        path: such as `train/images_000.tar`.
+
+    Returns:
+        A table (id, offset, size) sorted by id: `size` bytes from byte `offset` of the tar are the picture's file.
+
+    Raises:
+        MissingDataError: there is no such file.
+        CorruptInputError: no tar, a compressed or a cut one, or a member that is no plain picture named by 16 hex
+            digits (a link, a device, a path that leaves the folder), or is there twice; the message names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path} does not exist", do="fetch it first")
+    rows: dict[str, tuple[int, int]] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if member.isdir():
+                    continue
+                image_id = _safe_id(member, path)
+                if image_id in rows:
+                    raise CorruptInputError(f"{path} holds {member.name} twice", do="fetch the tar again")
+                rows[image_id] = (member.offset_data, member.size)
+            end = tar.offset
+    except tarfile.TarError as error:
+        raise CorruptInputError(f"{path} is no readable tar", got=str(error), do="fetch it again") from error
+    # tarfile stops without a word at a spoilt header; a whole tar ends in blocks of zeros.
+    with open(path, "rb") as stream:
+        stream.seek(end)
+        if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+            raise CorruptInputError(
+                f"{path} is cut or spoilt at byte {end}",
+                expected="the end of a tar or its next member",
+                do="fetch it again",
+            )
+    ids = sorted(rows)
+    columns = [ids, [rows[i][0] for i in ids], [rows[i][1] for i in ids]]
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], schema=INDEX)
+
+
+def _safe_id(member: tarfile.TarInfo, path: Path) -> str:
+    name = PurePosixPath(member.name)
+    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        raise CorruptInputError(f"{path}: the member {member.name} is no plain file", do="do not use this tar")
+    if name.is_absolute() or ".." in name.parts:
+        raise CorruptInputError(f"{path}: the member {member.name} leaves the folder", do="do not use this tar")
+    if not IMAGE_ID.fullmatch(name.stem) or name.suffix != ".jpg":
+        raise CorruptInputError(
+            f"{path}: the member {member.name} is no GLDv2 image", expected="16 hex digits and .jpg"
+        )
+    return name.stem
+
+
+class TarImages:
+    """Reads pictures out of the tars (or plain files) under a folder.
+
+    Safe to share between threads and across fork: reads carry their own position (`os.pread`). Pickles to another
+    process, where the files are opened anew. Holds one open file for each tar it has read from.
+
+    Args:
+        root: the folder that `file` names are relative to.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self._open: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def read(self, file: str, offset: int | None = None, size: int | None = None) -> bytes:
+        """The bytes of one picture.
+
+        Args:
+            file: path within the folder, of a tar or a picture.
+            offset: where the picture starts in the tar; None when the file is the picture.
+            size: its length in bytes.
+
+        Raises:
+            MissingDataError: there is no such file.
+            CorruptInputError: the path leaves the folder, or the file ends before the picture does.
+        """
+        if offset is None or size is None:
+            return self._path(file).read_bytes()
+        content = os.pread(self._descriptor(file), size, offset)
+        if len(content) != size:
+            raise CorruptInputError(
+                f"{self.root / file} ends within the picture at byte {offset}",
+                got=f"{len(content)} bytes",
+                expected=size,
+                do="fetch it again",
+            )
+        return content
+
+    def close(self) -> None:
+        """Close the tars; a later `read` opens them again."""
+        with self._lock:
+            while self._open:
+                os.close(self._open.popitem()[1])
+
+    def _descriptor(self, file: str) -> int:
+        if (known := self._open.get(file)) is not None:
+            return known
+        with self._lock:
+            if file not in self._open:
+                self._open[file] = os.open(self._path(file), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            return self._open[file]
+
+    def _path(self, file: str) -> Path:
+        name = PurePosixPath(file)
+        if not file or name.is_absolute() or ".." in name.parts:
+            raise CorruptInputError(f"the picture's file {file!r} is no path within {self.root}")
+        path = self.root / name
+        if not path.is_file():
+            raise MissingDataError(f"{path} does not exist", do="fetch it, or give the folder that holds it")
+        return path
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"root": self.root}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        TarImages.__init__(self, state["root"])
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_open", {}).values():
+            os.close(descriptor)
+
+    def __repr__(self) -> str:
+        return f"TarImages({str(self.root)!r})"
+
+
+def decode(content: bytes) -> Image.Image:
+    """A picture as RGB, upright: turned as its EXIF says, grey, 16-bit, CMYK and palettes converted.
+
+    Transparent parts become white, 16-bit greys keep their upper eight bits.
+
+    Raises:
+        CorruptInputError: the bytes are no picture, or only a part of one, or one too large to be meant.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+            upright = ImageOps.exif_transpose(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise CorruptInputError("a picture cannot be decoded", got=str(error) or type(error).__name__) from error
+    if upright.mode.startswith("I"):
+        import numpy as np
+
+        upright = Image.fromarray((np.asarray(upright).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+    if upright.has_transparency_data:
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
+    return upright.convert("RGB")
