@@ -1,0 +1,26 @@
+"""Independent pieces of work over the machine's cores, results in the order of the pieces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def n_threads() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_threads(work: Callable[[T], R], pieces: Iterable[T], threads: int | None = None) -> list[R]:
+    """`work` of every piece, in threads; it helps where `work` leaves the interpreter lock (numpy, compiled kernels)."""
+    pieces = list(pieces)
+    workers = min(threads or n_threads(), len(pieces))
+    if workers <= 1:
+        return [work(piece) for piece in pieces]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, pieces))
