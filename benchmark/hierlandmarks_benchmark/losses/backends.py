@@ -1,0 +1,75 @@
+"""Which implementation computes the ranks: by name, or the fastest that is there."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hierlandmarks.errors import UsageError
+from hierlandmarks_benchmark.losses.eager import Pull
+from hierlandmarks_benchmark.losses.surrogate import Surrogate
+
+BACKENDS = ("auto", "eager", "numba", "triton")
+_INSTALL = {"numba": "pip install numba", "triton": "pip install triton"}
+
+RanksFunction = Callable[[Tensor, Tensor, Tensor, Surrogate], tuple[Tensor, Tensor, Pull]]
+
+
+def check_backend(name: str) -> None:
+    """Refuse an unknown backend, and one that is not installed.
+
+    Raises:
+        UsageError: with the line that installs it.
+    """
+    if name not in BACKENDS:
+        raise UsageError("backend is unknown", got=repr(name), expected=f"one of {', '.join(BACKENDS)}")
+    if name in _INSTALL and not _installed(name):
+        raise UsageError(
+            f"backend {name} is not installed", got=f"backend={name!r}", expected=_INSTALL[name], do="or use 'auto'"
+        )
+
+
+def ranks_function(name: str, device: torch.device) -> RanksFunction:
+    """The `ranks` function of a backend, imported when first asked for.
+
+    Raises:
+        UsageError: unknown, not installed, or not for this device.
+    """
+    check_backend(name)
+    if name == "auto":
+        name = _best(device)
+    if name == "numba":
+        _require_device(name, device, "cpu")
+        from hierlandmarks_benchmark.losses import compiled
+
+        return compiled.ranks
+    if name == "triton":
+        from hierlandmarks_benchmark.losses import triton_kernels
+
+        if not triton_kernels.INTERPRETED:
+            _require_device(name, device, "cuda")
+        return triton_kernels.ranks
+    from hierlandmarks_benchmark.losses import eager
+
+    return eager.ranks
+
+
+def _best(device: torch.device) -> str:
+    return "eager"
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _require_device(name: str, device: torch.device, wanted: str) -> None:
+    if device.type != wanted:
+        raise UsageError(
+            f"backend {name} does not run here",
+            got=f"tensors on {device}",
+            expected=f"tensors on {wanted}",
+            do="use backend='auto'",
+        )

@@ -1,0 +1,152 @@
+"""The rank losses as one function: scores, ranks, criterion, and both gradients in a single pass.
+
+Queries are visited in blocks. A block's scores give its ranks, the criterion gives the loss and its slope with
+respect to the ranks, the backend carries that slope to the scores, and two matrix products carry it to the
+embeddings. So the whole gradient is known when the loss is, no B × M tensor outlives its block, and what is kept
+for `backward` is one gradient as large as the embeddings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hierlandmarks_benchmark.losses.backends import ranks_function
+from hierlandmarks_benchmark.losses.checks import Batch, check_batch, check_level
+from hierlandmarks_benchmark.losses.criteria import Criterion
+from hierlandmarks_benchmark.losses.levels import Relevance, level_counts, pair_levels
+from hierlandmarks_benchmark.losses.surrogate import Surrogate
+
+_BLOCK_SCORES = {"cpu": 1 << 17}  # scores of a block: a few float64 copies stay in a CPU's cache
+_BLOCK_SCORES_DEVICE = 1 << 22
+_LEAST_ROWS = 64  # fewer make the matrix products slow
+
+
+@dataclass(frozen=True)
+class RankLoss:
+    """One rank loss: what is counted, and by which step.
+
+    Args:
+        criterion: from ranks to a loss a query; see `criteria`.
+        surrogate: SupSurrogate or SmoothSurrogate.
+        relevance: how much a level is worth; used by H-AP only.
+        column: None for all levels, or the label column whose equality alone makes a positive.
+        backend: "auto", "eager", "numba" or "triton".
+    """
+
+    criterion: Criterion
+    surrogate: Surrogate
+    relevance: Relevance
+    column: int | None = None
+    backend: str = "auto"
+
+
+@torch.compiler.disable
+def rank_loss(
+    loss: RankLoss,
+    embeddings: Tensor,
+    labels: Tensor,
+    ref_emb: Tensor | None = None,
+    ref_labels: Tensor | None = None,
+) -> Tensor:
+    """Mean over queries of a rank loss, differentiable once with respect to embeddings and references.
+
+    A query without positives, or without any item of lower level than its best, adds 0 and has no gradient.
+    Without references the batch is its own, and each query its own positive.
+
+    Args:
+        loss: which one.
+        embeddings: B × d, of unit length.
+        labels: B × L integers, fine → coarse, or B for one level; -1 is empty.
+        ref_emb: M × d, a gallery or memory.
+        ref_labels: M × L, or M.
+
+    Returns:
+        A scalar, float64 for float64 embeddings and float32 otherwise.
+
+    Raises:
+        UsageError: (a ValueError) an argument of wrong shape, type or value; a backend that is not there.
+    """
+    batch = check_batch(embeddings, labels, ref_emb, ref_labels)
+    if loss.column is not None:
+        check_level(loss.column, batch.labels)
+    inputs = batch.embeddings, batch.references
+    if not torch.is_grad_enabled():
+        inputs = batch.embeddings.detach(), batch.references.detach()
+    value: Tensor = _RankLossFunction.apply(*inputs, loss, batch)
+    return value
+
+
+class _RankLossFunction(torch.autograd.Function):
+    """Computes value and gradients together; backward only scales what is already there."""
+
+    @staticmethod
+    def forward(ctx: Any, embeddings: Tensor, references: Tensor, loss: RankLoss, batch: Batch) -> Tensor:
+        needs = ctx.needs_input_grad[:2]
+        with torch.autocast(embeddings.device.type, enabled=False):
+            value, grads = _value_and_gradients(loss, batch, needs[0], needs[1])
+        ctx.save_for_backward(*grads)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        grads = [grad if grad is None else grad * grad_output for grad in ctx.saved_tensors]
+        return (*grads, None, None)
+
+
+def _value_and_gradients(
+    loss: RankLoss, batch: Batch, to_queries: bool, to_references: bool
+) -> tuple[Tensor, tuple[Tensor | None, Tensor | None]]:
+    queries, references = batch.embeddings.detach(), batch.references.detach()
+    grad_queries = torch.empty_like(queries) if to_queries else None
+    grad_references = torch.zeros_like(references) if to_references else None
+    depth = batch.labels.shape[1] if loss.column is None else 1
+    total = torch.zeros((), dtype=torch.float64, device=queries.device)
+    budget = _BLOCK_SCORES.get(queries.device.type, _BLOCK_SCORES_DEVICE)
+    step = max(_LEAST_ROWS, budget // len(references))
+    for first in range(0, len(queries), step):
+        rows = slice(first, min(first + step, len(queries)))
+        scores = queries[rows] @ references.T
+        value, grad = _block(loss, scores, _levels(loss, batch, rows), depth, to_queries or to_references)
+        total += value
+        if grad is None:
+            continue
+        grad /= len(queries)
+        if grad_queries is not None:
+            torch.mm(grad, references, out=grad_queries[rows])
+        if grad_references is not None:
+            grad_references.addmm_(grad.T, queries[rows])
+    return (total / len(queries)).to(queries.dtype), (grad_queries, grad_references)
+
+
+def _levels(loss: RankLoss, batch: Batch, rows: slice) -> Tensor:
+    first = rows.start if batch.own_reference else None
+    column = loss.column or 0
+    levels = pair_levels(batch.labels[rows, column:], batch.ref_labels[:, column:], first_self=first)
+    if loss.column is None:
+        return levels
+    return (levels == batch.labels.shape[1] - column).to(torch.int8)
+
+
+def _block(
+    loss: RankLoss, scores: Tensor, levels: Tensor, depth: int, needs_grad: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Sum of the losses of some queries and, if asked for, its gradient with respect to their scores."""
+    ranks = ranks_function(loss.backend, scores.device)
+    relevance = loss.relevance.table(level_counts(levels, depth))
+    rank, hrank, pull = ranks(scores, levels, relevance, loss.surrogate)
+    best = levels.amax(1)
+    active = (best > 0) & (levels.amin(1) < best)
+    with torch.enable_grad():
+        rank.requires_grad_(needs_grad)
+        hrank.requires_grad_(needs_grad)
+        value = (loss.criterion(rank, hrank, levels, relevance) * active).sum()
+    if not needs_grad:
+        return value, None
+    slopes = torch.autograd.grad(value, (rank, hrank), allow_unused=True, materialize_grads=True)
+    return value.detach(), pull(*slopes)
