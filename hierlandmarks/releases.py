@@ -1,0 +1,152 @@
+"""Where releases are and whether they are whole: a name or a folder to a checked `Release`.
+
+A release is a folder with `MANIFEST.json`, which names every file with its size, rows and SHA-256. Sizes, rows and
+columns are compared every time; SHA-256 on request. Releases known by name are built once into HIERLANDMARKS_HOME
+by functions registered under the entry-point group `hierlandmarks.releases`: name -> function(folder).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hierlandmarks import __version__
+from hierlandmarks.errors import ChecksumError, CorruptInputError, MissingDataError, UsageError
+from hierlandmarks.params import nearest
+from hierlandmarks.progress import say
+from hierlandmarks.schema import RELEASE
+from hierlandmarks.tables import atomic_folder, file_sha256, read_json
+
+GROUP = "hierlandmarks.releases"
+FORMAT = 1  # of the manifest; raised when a reader of the old one would misread the new
+MANIFEST = "MANIFEST.json"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release folder whose manifest has been read.
+
+    Attributes:
+        folder: where it lies.
+        manifest: `MANIFEST.json`: name, version, content_hash, image_bytes, splits, files.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The release's name."""
+        return str(self.manifest["name"])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of its splits, in their usual order."""
+        return tuple(self.manifest["splits"])
+
+    def shards(self, split: str | None) -> list[tuple[Path, int]]:
+        """Path and number of rows of every shard of a split (None: of all splits, one after the other)."""
+        splits = self.splits if split is None else (split,)
+        names = [name for part in splits for name in self.manifest["splits"][part]["files"]]
+        return [(self.folder / name, self.manifest["files"][name]["rows"]) for name in names]
+
+
+def home() -> Path:
+    """The folder for what is fetched or built: HIERLANDMARKS_HOME, else `hierlandmarks` in the XDG cache."""
+    if own := os.environ.get("HIERLANDMARKS_HOME"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hierlandmarks"
+
+
+def find_release(name_or_folder: str | os.PathLike[str]) -> Path:
+    """The folder of a release: the folder itself, or that of a name, built first when it is not there yet.
+
+    Raises:
+        UsageError: it is neither a folder nor a known name; the message names the nearest.
+        MissingDataError: a path to a folder that is not there.
+    """
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if isinstance(name_or_folder, str) and name_or_folder in known:
+        folder = home() / "releases" / f"{name_or_folder}-{__version__}"
+        if not (folder / MANIFEST).is_file():
+            say(f"building the release {name_or_folder} in {folder}, once")
+            with atomic_folder(folder) as part:
+                known[name_or_folder].load()(part)
+        return folder
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        return folder
+    if len(folder.parts) > 1 or isinstance(name_or_folder, os.PathLike):
+        raise MissingDataError(f"there is no release folder {folder}", do="check the path, or export it first")
+    raise UsageError(
+        f"there is no release {str(name_or_folder)!r} and no folder of that name", do=nearest(str(folder), known)
+    )
+
+
+def open_release(name_or_folder: str | os.PathLike[str], *, verify: bool = False) -> Release:
+    """Read a release's manifest and check that the folder is what it says.
+
+    Args:
+        name_or_folder: a known name, or a release folder.
+        verify: compare the SHA-256 of every file too; reads all of it.
+
+    Raises:
+        UsageError, MissingDataError: there is no such release, or a file of it is missing.
+        CorruptInputError: the folder is no release, its manifest is unreadable or of a later format, a shard is cut or
+            has other columns, or shards of another release lie among its own.
+        ChecksumError: a file's bytes are not those the manifest names.
+    """
+    folder = find_release(name_or_folder)
+    if not (folder / MANIFEST).is_file():
+        raise CorruptInputError(
+            f"{folder} is no release: it has no {MANIFEST}",
+            got=", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "an empty folder",
+            do="give the folder that `hierlandmarks export` made",
+        )
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or not {"format", "name", "splits", "files", "content_hash"} <= set(manifest):
+        raise CorruptInputError(f"{folder / MANIFEST} is no manifest of a release")
+    if manifest["format"] != FORMAT:
+        raise CorruptInputError(
+            f"{folder} has another format", got=manifest["format"], expected=FORMAT, do="update hierlandmarks"
+        )
+    _check_files(folder, manifest["files"], verify)
+    return Release(folder, manifest)
+
+
+def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: bool) -> None:
+    found = {path.relative_to(folder).as_posix() for path in (folder / "data").glob("*.parquet")}
+    if foreign := sorted(found - set(files)):
+        raise CorruptInputError(
+            f"{folder / foreign[0]} does not belong to this release", do="keep every release in a folder of its own"
+        )
+    for name, facts in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise MissingDataError(f"{path} is missing from the release", do="copy or export the release again")
+        if path.stat().st_size != facts["bytes"]:
+            raise ChecksumError(
+                f"{path} has the wrong size", got=path.stat().st_size, expected=f"{facts['bytes']} bytes"
+            )
+        if verify and (digest := file_sha256(path)) != facts["sha256"]:
+            raise ChecksumError(f"{path} was changed", got=f"SHA-256 {digest}", expected=facts["sha256"])
+        if path.suffix == ".parquet":
+            _check_shard(path, facts["rows"])
+
+
+def _check_shard(path: Path, rows: int) -> None:
+    try:
+        footer = pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CorruptInputError(f"{path} is no Parquet file", got=str(error).splitlines()[0]) from error
+    if footer.num_rows != rows:
+        raise CorruptInputError(f"{path} has the wrong number of rows", got=footer.num_rows, expected=rows)
+    if footer.schema.to_arrow_schema().names != RELEASE.schema.names:
+        raise CorruptInputError(f"{path} has other columns than a release", expected=", ".join(RELEASE.schema.names))
