@@ -1,0 +1,46 @@
+"""Board to Markdown: the tables as a README shows them, every field escaped."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from hierlandmarks_benchmark.entries import Score
+from hierlandmarks_benchmark.leaderboard.board import Board, Ranking
+
+
+def markdown(board: Board, title: str) -> str:
+    """The board as Markdown: a table for every ranking, in percent with 95 % intervals."""
+    head = f"# {escape(title)}\n\nGenerated from the entries by `hierlandmarks bench leaderboard`; the page is `index.html`.\n"
+    return head + "".join(f"\n{_ranking(ranking)}" for ranking in board.rankings)
+
+
+def escape(text: str) -> str:
+    r"""Text that Markdown shows as it is: no markup, no HTML, no link, no new cell.
+
+    >>> escape("a|b <i>*c*</i>")
+    'a\\|b &lt;i&gt;\\*c\\*&lt;/i&gt;'
+    """
+    return re.sub(r"([\\`*_\[\]#!|~:])", r"\\\1", html.escape(text, quote=False))
+
+
+def _ranking(ranking: Ranking) -> str:
+    truth, metrics = ranking.truth, ranking.metrics
+    older = "" if ranking.current else " (older ground truth, ranked apart)"
+    levels = ["" if m.level is None else f" {escape(truth.levels[m.level])}" for m in metrics]
+    names = [f"{m.name}{level}" for m, level in zip(metrics, levels, strict=True)]
+    rows = [["#", "Entry", "Model", "Trained on", *names], ["--:", "---", "---", "---", *("--:" for _ in names)]]
+    for row in ranking.rows:
+        meta = row.entry.meta
+        cells = [_score(row.entry.scores.get(m.column)) for m in metrics]
+        rows.append([str(row.rank), *map(escape, (meta.name, meta.model.name, meta.model.trained_on)), *cells])
+    about = f"{truth.queries} queries, {truth.gallery} images to find; ground truth {truth.content_hash[:12]}"
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    return f"## {escape(ranking.track)}{older}\n\n{escape(about)}\n\n{table}\n"
+
+
+def _score(score: Score | None) -> str:
+    if score is None or score.value is None:
+        return "–"
+    interval = f" ({100 * score.low:.1f}–{100 * score.high:.1f})" if score.low is not None and score.high is not None else ""
+    return f"{100 * score.value:.1f}{interval}"
