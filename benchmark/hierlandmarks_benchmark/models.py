@@ -1,0 +1,149 @@
+"""The network: backbone, pooling, projection, embeddings of unit length; saved as safetensors beside its recipe.
+
+A network takes pictures as B × 3 × S × S floats in [0, 1] and normalises them itself, so that nobody can forget to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
+from hierlandmarks.params import nearest
+from hierlandmarks.tables import atomic_path
+from hierlandmarks_benchmark.backbones import build_backbone
+from hierlandmarks_benchmark.images import plain
+from hierlandmarks_benchmark.recipe import ModelParams, Recipe, load_recipe, save_recipe
+
+POOLINGS = ("gem", "avg", "cls")
+WEIGHTS, RECIPE = "model.safetensors", "recipe.yaml"
+_SMALLEST = 1e-6  # GeM takes powers, so features are cut below here
+
+
+class Network(nn.Module):
+    """Pictures to unit-length embeddings.
+
+    Args:
+        params: backbone, pooling and projection.
+        size: side of the pictures in pixels.
+        pretrained: whether to load `params.weights` where it names any.
+
+    Attributes:
+        params: as given, but with the backbone's configuration spelled out.
+
+    Raises:
+        UsageError: an unknown backbone or pooling (the nearest is named), or a pooling the backbone cannot have.
+        MissingDataError: the weights are not there.
+    """
+
+    def __init__(self, params: ModelParams, size: int, *, pretrained: bool = True) -> None:
+        super().__init__()
+        if params.pooling not in POOLINGS:
+            raise UsageError("model.pooling is unknown", got=repr(params.pooling), do=nearest(params.pooling, POOLINGS))
+        self.backbone = build_backbone(params, size, pretrained=pretrained)
+        if params.pooling == "cls" and not self.backbone.prefix:
+            raise UsageError(f"{params.backbone} has no class token", got="pooling 'cls'", do="use 'gem' or 'avg'")
+        self.params = dataclasses.replace(params, config=self.backbone.config)
+        self.size = size
+        width = self.backbone.width
+        self.register_buffer("mean", torch.tensor(params.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(params.std).view(3, 1, 1), persistent=False)
+        self.power = nn.Parameter(torch.tensor(3.0)) if params.pooling == "gem" else None
+        self.norm = nn.LayerNorm(width) if params.layer_norm else nn.Identity()
+        self.projection = nn.Linear(width, params.dim) if params.dim else nn.Identity()
+        self.dim = params.dim or width
+        self.train(self.training)
+        if params.freeze_batch_norm:
+            self._batch_norms(lambda layer: layer.requires_grad_(False))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """B × 3 × S × S in [0, 1] → B × d float32, each row of length 1."""
+        normalised = (pictures - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+        pooled = self._pool(self.backbone(normalised))
+        return F.normalize(self.projection(self.norm(pooled)).float(), dim=1)
+
+    def _pool(self, tokens: Tensor) -> Tensor:
+        """B × N × C → B × C; GeM as in Radenović et al., arXiv 1711.02512, with a learned power."""
+        if self.params.pooling == "cls":
+            return tokens[:, 0]
+        places = tokens[:, self.backbone.prefix :]
+        if self.power is None:
+            return places.mean(1)
+        return places.float().clamp(min=_SMALLEST).pow(self.power).mean(1).pow(1 / self.power)
+
+    def train(self, mode: bool = True) -> Network:
+        """As in torch, but a frozen BatchNorm stays as it is in evaluation."""
+        super().train(mode)
+        if self.params.freeze_batch_norm:
+            self._batch_norms(lambda layer: layer.eval())
+        return self
+
+    def _batch_norms(self, change: Callable[[nn.Module], Any]) -> None:
+        for layer in self.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                change(layer)
+
+
+def build_network(recipe: Recipe, *, pretrained: bool = True) -> Network:
+    """The network of a recipe as training starts it: the recipe's seed decides the random weights.
+
+    The global random state is left as it was.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        return Network(recipe.model, recipe.data.size, pretrained=pretrained)
+
+
+@torch.inference_mode()
+def encode(network: Network, pixels: Tensor, batch: int = 256) -> NDArray[np.float32]:
+    """Embeddings of decoded pictures, N × 3 × S × S uint8 → N × d, with the network in evaluation mode."""
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    parts = [network(plain(part.to(device), network.size)).cpu().numpy() for part in torch.split(pixels, batch)]
+    network.train(was_training)
+    return np.concatenate(parts) if parts else np.zeros((0, network.dim), np.float32)
+
+
+def save_network(network: Network, recipe: Recipe, folder: Path) -> None:
+    """Write weights and the recipe, in which the backbone's configuration is now spelled out."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic_path(folder / WEIGHTS) as part:
+        save_file(tensors, part)
+    save_recipe(dataclasses.replace(recipe, model=network.params), folder / RECIPE)
+
+
+def load_network(folder: Path) -> tuple[Network, Recipe]:
+    """Read what `save_network` wrote; needs no pretrained weights and no network.
+
+    Raises:
+        MissingDataError: the folder holds no model.
+        CorruptInputError: the weights are not those of the recipe, or no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    for name in (RECIPE, WEIGHTS):
+        if not (folder / name).is_file():
+            raise MissingDataError(
+                f"{folder} holds no model", got=f"no {name}", do="train one: hierlandmarks bench train"
+            )
+    recipe = load_recipe(str(folder / RECIPE))
+    network = build_network(recipe, pretrained=False)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, RuntimeError) as error:
+        raise CorruptInputError(
+            f"{folder / WEIGHTS} does not fit its recipe", got=" ".join(str(error).split())[:200], do="train again"
+        ) from error
+    return network.eval(), recipe

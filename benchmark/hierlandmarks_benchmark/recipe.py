@@ -1,0 +1,213 @@
+"""What a training run is: one complete file, loaded into frozen dataclasses and written back beside the model.
+
+Every number that shapes a result stands in the recipe, so a model folder says how to make the model again. An
+unknown key is an error naming the nearest; only switches for features that are off may be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks.params import from_mapping, nearest, read_yaml, set_value, to_mapping
+from hierlandmarks.resources import bundled
+from hierlandmarks.tables import write_text
+
+
+@dataclass(frozen=True)
+class DataParams:
+    """Which pictures are seen, and at what size.
+
+    Attributes:
+        size: side in pixels of the square the network sees.
+        stored: side of the decoded squares kept in memory, from which crops are cut; at least `size`.
+        split: split to train on.
+        validation: split whose H-AP is followed while training, where the release has it; "" for none.
+        validate_every: epochs between two looks at the validation split.
+    """
+
+    size: int
+    stored: int
+    split: str = "train"
+    validation: str = "validation"
+    validate_every: int = 5
+
+
+@dataclass(frozen=True)
+class AugmentationParams:
+    """How pictures vary while training; zeros (and area 1) leave them as they are.
+
+    Attributes:
+        area: smallest share of the picture a crop keeps, in (0, 1].
+        aspect: largest width : height of a crop (and height : width), at least 1.
+        flip: probability of mirroring left and right.
+        brightness: light is scaled by 1 ± this, in [0, 1).
+        contrast: distance from the picture's mean grey is scaled by 1 ± this.
+        saturation: distance from grey is scaled by 1 ± this.
+        hue: colours turn around the grey axis by up to ± this share of a full turn, in [0, 0.5].
+    """
+
+    area: float = 1.0
+    aspect: float = 1.0
+    flip: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.area <= 1 or self.aspect < 1:
+            raise UsageError(
+                "augmentation crops are out of range",
+                got=f"area {self.area}, aspect {self.aspect}",
+                expected="area in (0, 1] and aspect of at least 1",
+            )
+
+
+@dataclass(frozen=True)
+class ModelParams:
+    """The network: backbone, pooling, projection.
+
+    Attributes:
+        backbone: resnet, vit, deit, dinov2, clip (classes of transformers), or timm:NAME.
+        dim: length of the embedding; 0 keeps the backbone's own.
+        config: the backbone's configuration where it differs from its class's defaults.
+        weights: pretrained folder, or name on the model hub; "" starts from random weights.
+        pooling: gem, avg or cls.
+        layer_norm: whether the pooled features pass a LayerNorm before the projection.
+        freeze_batch_norm: keep BatchNorm as pretrained; without pretrained weights there is nothing to keep.
+        mean: per-channel mean of RGB in [0, 1] the backbone expects to be taken off.
+        std: per-channel standard deviation it expects to be divided by.
+    """
+
+    backbone: str
+    dim: int
+    config: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
+    pooling: str = "gem"
+    layer_norm: bool = False
+    freeze_batch_norm: bool = False
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet's
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class SamplerParams:
+    """What a batch holds.
+
+    Attributes:
+        kind: `classes` (P × K) or `hierarchical`.
+        batch: images a batch.
+        per_landmark: images of a landmark in a batch, K.
+        coarse: hierarchical: a coarse class fills at most batch / coarse images.
+        level: hierarchical: the column of coarse classes, `label` or `kind`.
+    """
+
+    kind: str
+    batch: int
+    per_landmark: int = 4
+    coarse: int = 2
+    level: str = "label"
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One term of the loss: a class of `hierlandmarks_benchmark.losses`, its weight and its arguments."""
+
+    name: str
+    weight: float = 1.0
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimiserParams:
+    """AdamW.
+
+    Attributes:
+        learning_rate: peak, of the network.
+        weight_decay: of weights; biases, norms and proxies have none.
+        proxy_learning_rate: peak, of what the loss learns.
+        clip: largest norm of the gradient; 0 for no limit.
+        ema: decay a step of the averaged weights that are kept instead of the last ones; 0 for no averaging.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    proxy_learning_rate: float
+    clip: float = 0.0
+    ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleParams:
+    """Linear warm-up, then a cosine down.
+
+    Attributes:
+        warmup: epochs of warm-up.
+        floor: share of the peak learning rate left at the end.
+    """
+
+    warmup: float = 1.0
+    floor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run from end to end; `name` is what its entry is called.
+
+    Attributes:
+        precision: `no` (float32), `bf16` or `fp16` for the network; scores, ranks and losses stay in float32.
+    """
+
+    name: str
+    seed: int
+    epochs: int
+    data: DataParams
+    augmentation: AugmentationParams
+    model: ModelParams
+    sampler: SamplerParams
+    loss: tuple[LossTerm, ...]
+    optimiser: OptimiserParams
+    schedule: ScheduleParams
+    precision: str = "no"
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a recipe: a path as it is, or the name of one that ships with the benchmark.
+
+    Raises:
+        UsageError: no such recipe ships; the message names the nearest.
+        MissingDataError: no such file.
+    """
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise MissingDataError(f"there is no recipe at {name}", do="check the path")
+        return Path(name)
+    shipped = {path.stem: path for path in bundled("hierlandmarks_benchmark", "recipes").glob("*.yaml")}
+    if name not in shipped:
+        raise UsageError(f"there is no recipe {name!r}", do=f"{nearest(name, shipped)} (or give the path of a file)")
+    return shipped[name]
+
+
+def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
+    """Load a recipe by name or path, with `key=value` assignments applied (`optimiser.learning_rate=1e-3`).
+
+    Raises:
+        UsageError: an unknown key or a value of the wrong type, named.
+        MissingDataError: no such file.
+    """
+    path = recipe_path(name)
+    content = read_yaml(path)
+    for assignment in assignments:
+        set_value(content, assignment)
+    return from_mapping(Recipe, content, where=path.name)
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe, every key spelled out, so that `load_recipe` gives the same recipe back."""
+    write_text(path, yaml.safe_dump(to_mapping(recipe), sort_keys=False, allow_unicode=True))

@@ -1,0 +1,33 @@
+"""The curves of a training run as one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hierlandmarks.tables import atomic_path
+from hierlandmarks_benchmark.recipe import Recipe
+from hierlandmarks_benchmark.train.loop import Record
+
+
+def draw_curves(history: list[Record], recipe: Recipe, path: Path) -> None:
+    """Draw loss and its terms over epochs, and H-AP on validation where it was followed; a PNG at `path`."""
+    from matplotlib.figure import Figure
+
+    epochs = [record["epoch"] for record in history]
+    looked = [record for record in history if record["h_ap"] == record["h_ap"]]
+    figure = Figure(figsize=(10 if looked else 5.4, 3.8), dpi=120, layout="constrained")
+    axes = figure.subplots(1, 2 if looked else 1, squeeze=False)[0]
+    axes[0].plot(epochs, [record["loss"] for record in history], color="black", linewidth=2, label="loss")
+    for i, term in enumerate(recipe.loss):
+        values = [record[f"{term.name}_{i}"] for record in history]
+        axes[0].plot(epochs, values, linewidth=1, label=f"{term.name} (weight {term.weight:g})")
+    axes[0].set(xlabel="epoch", ylabel="mean over images", title=f"{recipe.name}: training loss", ylim=(0, None))
+    axes[0].legend(frameon=False)
+    if looked:
+        axes[1].plot([r["epoch"] for r in looked], [r["h_ap"] for r in looked], color="tab:green", marker="o")
+        axes[1].set(xlabel="epoch", ylabel="H-AP", title="landmarks never seen in training", ylim=(0, None))
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    with atomic_path(path) as part:
+        figure.savefig(part, format="png")
