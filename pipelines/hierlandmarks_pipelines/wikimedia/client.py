@@ -84,18 +84,19 @@ class Client:
         """All parts of an answer: asks again with every `continue` block until there is none.
 
         Raises:
-            CorruptInputError: a `continue` block comes back unchanged, which would go on forever.
+            CorruptInputError: a `continue` block comes back, which would go on forever.
         """
         more: dict[str, str] = {}
+        seen = [more]
         while True:
             body = self.ask(api, {**params, **more})
             yield body
-            following = {key: str(value) for key, value in body.get("continue", {}).items()}
-            if not following:
+            more = {key: str(value) for key, value in body.get("continue", {}).items()}
+            if not more:
                 return
-            if following == more:
-                raise CorruptInputError(f"the {api} API continues {_short(params)} in a circle", got=following)
-            more = following
+            if more in seen:
+                raise CorruptInputError(f"the {api} API continues {_short(params)} in a circle", got=more)
+            seen.append(more)
 
 
 @dataclass
