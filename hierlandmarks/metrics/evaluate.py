@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.metrics.columns import Plan, row
-from hierlandmarks.metrics.engine import MatrixScorer, Measured, ProductScorer, Scorer, block_rows, measure
+from hierlandmarks.metrics.engine import Measured, measure
+from hierlandmarks.metrics.scorers import MatrixScorer, ProductScorer, Scorer, block_rows
 from hierlandmarks.metrics.ranking import Ranked
 from hierlandmarks.metrics.relevance import Ints
 from hierlandmarks.metrics.report import Report, means

@@ -39,11 +39,12 @@ class Paths:
         """L, the number of label columns."""
         return len(self.gallery)
 
-    def counts(self, query: int) -> Ints:
-        """Gallery items of each exact level 0 … L for one query, itself left out."""
-        size = self.gallery.shape[1] - int(self.skip[query] >= 0)
-        at_least = np.concatenate(([size], self.shared[query], [0]))
-        return at_least[:-1] - at_least[1:]
+    def counts(self, query: int | slice) -> Ints:
+        """Gallery items of each exact level 0 … L for one query or several, each left out of its own."""
+        size = self.gallery.shape[1] - (self.skip[query] >= 0)
+        at_least = np.concatenate((np.asarray(size)[..., None], self.shared[query]), axis=-1)
+        at_least[..., :-1] -= at_least[..., 1:]
+        return at_least
 
     def levels(self, query: int, rows: Ints | slice = slice(None)) -> NDArray[np.uint8]:
         """The level of gallery rows for one query; the query itself, where it is among them, keeps its own level."""

@@ -18,20 +18,21 @@ KINDS = ("proportional", "decomposed")
 def relevance_of_levels(
     counts: Ints, kind: str = "proportional", alpha: float = 1.0, weights: Sequence[float] | None = None
 ) -> Floats:
-    """The relevance of one item of each level, for one query.
+    """The relevance of one item of each level, for one query or many.
 
     * `proportional` (the papers' default): rel(l) = (l/L)^alpha / |Ω^(l)|. Not monotone in l where |Ω^(2)| > 2·|Ω^(1)|:
       that is how the papers define it, and H-AP is a well-defined number all the same.
     * `decomposed`: rel(l) = Σ_{p≤l} w_p / |{k : level ≥ p}|. Monotone, and H-AP = Σ_p w_p · AP_p exactly.
 
     Args:
-        counts: L + 1 integers, the gallery items of each exact level, the query itself left out; `counts[0]` is not read.
+        counts: … × (L + 1) integers: the gallery items of each exact level, the query itself left out; those of level 0
+            are not read.
         kind: `proportional` or `decomposed`.
         alpha: exponent of `proportional`, ≥ 0.
         weights: w_1 … w_L of `decomposed`, from the coarsest level to the landmark, ≥ 0 with sum 1; 1/L each by default.
 
     Returns:
-        L + 1 floats; 0 for level 0 and, under `proportional`, for levels without items.
+        … × (L + 1) floats; 0 for level 0 and, under `proportional`, for levels without items.
 
     Source: Ramzi et al., TPAMI 2025 (arXiv 2309.08250) and HAPPIER (ECCV 2022, arXiv 2207.04873). The released code counts
     the query set and the query itself; here the counts are of the gallery.
@@ -41,15 +42,14 @@ def relevance_of_levels(
     >>> relevance_of_levels(np.array([9, 4, 2, 1]), "decomposed", weights=(0.2, 0.3, 0.5)).round(3).tolist()
     [0.0, 0.029, 0.129, 0.629]
     """
-    depth = len(counts) - 1
+    depth = counts.shape[-1] - 1
     if kind == "proportional":
-        value = (np.arange(1, depth + 1) / depth) ** alpha
-        share = np.divide(value, counts[1:], out=np.zeros(depth), where=counts[1:] > 0)
-        return np.concatenate(([0.0], share))
-    w = check_weights(weights, depth)
-    at_least = np.cumsum(counts[:0:-1])[::-1]
-    steps = np.divide(w, at_least, out=np.zeros(depth), where=at_least > 0)
-    return np.concatenate(([0.0], np.cumsum(steps)))
+        worth, among = (np.arange(1, depth + 1) / depth) ** alpha, counts[..., 1:]
+    else:
+        worth, among = check_weights(weights, depth), np.cumsum(counts[..., :0:-1], axis=-1)[..., ::-1]
+    value = np.zeros(counts.shape)
+    np.divide(worth, among, out=value[..., 1:], where=among > 0)
+    return value if kind == "proportional" else np.cumsum(value, axis=-1)
 
 
 def check_weights(weights: Sequence[float] | None, depth: int) -> Floats:
@@ -71,5 +71,4 @@ def gain_of_levels(depth: int) -> Floats:
     >>> gain_of_levels(3).tolist()
     [0.0, 1.0, 3.0, 7.0]
     """
-    gain: Floats = 2.0 ** np.arange(depth + 1) - 1.0
-    return gain
+    return np.exp2(np.arange(depth + 1)) - 1.0
