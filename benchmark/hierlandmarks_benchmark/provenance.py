@@ -19,7 +19,7 @@ def provenance(*packages: str) -> dict[str, Any]:
         packages: names of distributions, such as "torch".
     """
     return {
-        "code": code_version(),
+        "code_version": code_version(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in packages},
         "hardware": {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()},

@@ -1,0 +1,211 @@
+"""Stage `evaluate`: embeddings and a release → scores, per-query values and a few examples for every entry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import hierlandmarks as hl
+from hierlandmarks import Dataset
+from hierlandmarks.errors import CorruptInputError, UsageError
+from hierlandmarks.metrics import Report, evaluate_embeddings
+from hierlandmarks.params import to_mapping
+from hierlandmarks.schema import LEVELS
+from hierlandmarks.stages import Inputs, Outputs, Stage
+from hierlandmarks.tables import atomic_path, write_json
+from hierlandmarks_benchmark.provenance import provenance
+from hierlandmarks_benchmark.vectors import Embeddings, find_entries, query_and_gallery, read_embeddings
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class EvaluateParams:
+    """Settings of the stage.
+
+    Attributes:
+        relevance: of H-AP, `proportional` or `decomposed`.
+        alpha: exponent of `proportional`.
+        weights: of `decomposed`, coarsest level first.
+        resamples: of the bootstrap behind the intervals.
+        examples: queries shown with what was found for them.
+        results: results shown for each of them.
+        seed: of the bootstrap.
+    """
+
+    relevance: str = "proportional"
+    alpha: float = 1.0
+    weights: tuple[float, ...] | None = None
+    resamples: int = 10_000
+    examples: int = 8
+    results: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.resamples, self.examples, self.results) < 1:
+            raise UsageError("evaluate counts from 1", got=f"{self}", expected="resamples, examples and results ≥ 1")
+
+
+@dataclass(frozen=True)
+class Side:
+    """Queries or gallery: ids, N × d vectors and N × 3 labels, in one order."""
+
+    ids: NDArray[np.str_]
+    vectors: NDArray[np.float32]
+    labels: Ints
+
+
+def evaluate(
+    release: str | Path, embeddings: Path, folder: Path, params: EvaluateParams | None = None
+) -> dict[str, Report]:
+    """Evaluate every entry under a folder of embeddings.
+
+    Queries are ranked against the index where the release has both, else each validation image against the others.
+
+    Args:
+        release: release folder, or name of one.
+        embeddings: folder that `embed` wrote.
+        folder: existing folder to write into: ENTRY/{scores.json, per_query.parquet, examples.json}.
+        params: settings.
+
+    Returns:
+        The report of every entry, by name.
+
+    Raises:
+        MissingDataError: no embeddings, or a release with nothing to evaluate on.
+        CorruptInputError: embeddings of another dataset, or of images the release lacks.
+    """
+    params = params or EvaluateParams()
+    whole = hl.load(release)
+    query_split, gallery_split = query_and_gallery(whole.splits, release)
+    splits = {split: hl.load(release, split=split) for split in (query_split, gallery_split) if split}
+    reports = {}
+    for name, about in find_entries(embeddings, whole.content_hash).items():
+        query = _side(splits[query_split], read_embeddings(embeddings / name, query_split))
+        gallery = (
+            _side(splits[gallery_split], read_embeddings(embeddings / name, gallery_split)) if gallery_split else None
+        )
+        report = score(query, gallery, params)
+        scores = {
+            "entry": name,
+            "track": whole.name,
+            "query_split": query_split,
+            "gallery_split": gallery_split,
+            "report": json.loads(report.to_json()),
+            "provenance": _provenance(about, params),
+        }
+        write_json(folder / name / "scores.json", scores)
+        with atomic_path(folder / name / "per_query.parquet") as part:
+            report.per_query.to_parquet(part, index=False)
+        write_json(folder / name / "examples.json", examples(query, gallery, params))
+        reports[name] = report
+    return reports
+
+
+def score(query: Side, gallery: Side | None, params: EvaluateParams) -> Report:
+    """All metrics of `hierlandmarks.metrics` for queries against a gallery, or against each other where it is None."""
+    return evaluate_embeddings(
+        query.vectors,
+        query.labels,
+        None if gallery is None else gallery.vectors,
+        None if gallery is None else gallery.labels,
+        relevance=params.relevance,
+        alpha=params.alpha,
+        weights=params.weights,
+        query_ids=query.ids,
+        gallery_ids=None if gallery is None else gallery.ids,
+        resamples=params.resamples,
+        seed=params.seed,
+    )
+
+
+def examples(query: Side, gallery: Side | None, params: EvaluateParams) -> list[dict[str, Any]]:
+    """A few queries with their best results: image ids, best first, and the level of each match (3 same landmark … 0).
+
+    Queries are chosen by a hash of their id, of different labels first, so every entry of a release shows the same.
+    """
+    target = query if gallery is None else gallery
+    shown = []
+    for row in choose(query.ids, query.labels[:, 1], params.examples):
+        similarity = target.vectors @ query.vectors[row]
+        similarity[target.ids == query.ids[row]] = -np.inf  # the query itself, where it is in the gallery
+        best = np.argsort(-similarity, kind="stable")[: min(params.results, int(np.isfinite(similarity).sum()))]
+        levels = match_levels(query.labels[row], target.labels[best])
+        results = [{"id": str(id), "level": int(level)} for id, level in zip(target.ids[best], levels, strict=True)]
+        shown.append({"query": str(query.ids[row]), "results": results})
+    return shown
+
+
+def choose(ids: Sequence[str] | NDArray[np.str_], labels: Ints, count: int) -> list[int]:
+    """Rows of `count` images, one of every label before a second of any; the same for the same ids, in any order.
+
+    >>> len(set(np.array([5, 5, 5, 6])[choose(["a", "b", "c", "d"], np.array([5, 5, 5, 6]), 2)]))
+    2
+    """
+    frame = pd.DataFrame({"label": labels, "key": [hashlib.sha256(str(id).encode()).hexdigest() for id in ids]})
+    frame = frame.sort_values("key")
+    frame["turn"] = frame.groupby("label").cumcount() + (frame["label"] < 0) * len(frame)  # unlabelled ones come last
+    return [int(row) for row in frame.sort_values(["turn", "key"]).index[:count]]
+
+
+def match_levels(query: Ints, gallery: Ints) -> Ints:
+    """Matching labels counted from the coarse end up to the first that differs; -1 matches nothing.
+
+    Args:
+        query: L labels, fine → coarse.
+        gallery: N × L.
+
+    >>> match_levels(np.array([7, 3, 1]), np.array([[7, 3, 1], [8, 3, 1], [7, 4, 1], [7, 3, -1]])).tolist()
+    [3, 2, 1, 0]
+    """
+    same = (gallery == query) & (query >= 0)
+    levels: Ints = np.cumprod(same[:, ::-1], axis=1, dtype=np.int64).sum(axis=1)
+    return levels
+
+
+def _side(dataset: Dataset, embeddings: Embeddings) -> Side:
+    rows = pd.Index(dataset.images["id"]).get_indexer(pd.Index(embeddings.ids))
+    if (rows < 0).any():
+        raise CorruptInputError(
+            f"the embeddings have an image that the split {dataset.split} of {dataset.name} lacks",
+            got=embeddings.ids[int(np.argmax(rows < 0))],
+            do="embed this release again",
+        )
+    order = np.argsort(rows, kind="stable")
+    return Side(np.array(embeddings.ids)[order], embeddings.vectors[order], dataset.labels[rows[order]])
+
+
+def _provenance(about: Mapping[str, Any], params: EvaluateParams) -> dict[str, Any]:
+    here = provenance("numpy", "pandas")
+    return {
+        "dataset": about["dataset"],
+        "model": about["model"],
+        "embedded": {key: about[key] for key in ("splits", "code_version", "packages", "hardware")},
+        "date": datetime.now(UTC).date().isoformat(),
+        "settings": to_mapping(params) | {"levels": list(LEVELS)},
+        **here,
+    }
+
+
+def _run(params: EvaluateParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
+    evaluate(inputs["release"], inputs["embeddings"], folders["evaluation"], params)
+    return {}
+
+
+STAGE = Stage(
+    name="evaluate",
+    about="score rankings on every level",
+    params=EvaluateParams,
+    needs=("release", "embeddings"),
+    makes=("evaluation",),
+    run=_run,
+)
