@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.images import TarImages, decode
 from hierlandmarks.params import nearest
+from hierlandmarks.progress import counted
 from hierlandmarks.releases import Release, open_release
 from hierlandmarks.schema import LEVELS, RELEASE
 from hierlandmarks.shards import Shards
@@ -98,16 +99,29 @@ class Dataset:
         manifest = self._release.manifest
         return str((manifest if self.split is None else manifest["splits"][self.split])["content_hash"])
 
+    def table(self, columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """The same rows as an Arrow table, only the named columns of `schema.RELEASE` read; not kept.
+
+        Raises:
+            UsageError: there is no such column.
+            CorruptInputError: a shard cannot be read.
+        """
+        for name in columns:
+            if name not in RELEASE.schema.names:
+                raise UsageError(f"there is no column {name!r}", do=nearest(name, RELEASE.schema.names))
+        table = self._shards.table(columns)
+        return table if self._rows is None else table.take(pa.array(self._rows))
+
     @cached_property
     def images(self) -> pd.DataFrame:
         """One row an image, columns as in `schema.RELEASE` without the bytes; row i is `image(i)` and `labels[i]`."""
-        frame: pd.DataFrame = self._table(COLUMNS).to_pandas()
+        frame: pd.DataFrame = self.table().to_pandas()
         return frame.astype({"offset": "Int64", "size": "Int64"})  # empty for plain files, yet never 1.5e5
 
     @cached_property
     def labels(self) -> Ints:
         """Integer labels, N x 3, fine to coarse: landmark, label, kind; -1 where empty."""
-        table = self._table(LEVELS)
+        table = self.table(LEVELS)
         return np.stack([table[name].to_numpy() for name in LEVELS], axis=1)
 
     @cached_property
@@ -168,23 +182,19 @@ class Dataset:
 
     def __repr__(self) -> str:
         codes = dict(zip(LEVELS, self.labels.T, strict=True))
-        found = [f"{len(np.unique(column[column >= 0])):,} {name}s" for name, column in codes.items()]
+        found = [counted(len(np.unique(column[column >= 0])), name) for name, column in codes.items()]
         split = f" {self.split}" if self.split else f" ({', '.join(self.splits)})"
         part = "" if self._rows is None else ", a part"
-        return f"<Dataset {self.name}{split}{part}: {len(self):,} images of {', '.join(found)}>"
+        return f"<Dataset {self.name}{split}{part}: {counted(len(self), 'image')} of {', '.join(found)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self._release, self.split, self._rows, self._root)
 
     # -- inside --
 
-    def _table(self, columns: Iterable[str]) -> pa.Table:
-        table = self._shards.table(list(columns))
-        return table if self._rows is None else table.take(pa.array(self._rows))
-
     @cached_property
     def _places(self) -> pa.Table:
-        return self._table(["id", "file", "offset", "size"]).combine_chunks()
+        return self.table(["id", "file", "offset", "size"]).combine_chunks()
 
     def _matches(self, name: str, values: list[Any]) -> npt.NDArray[np.bool_]:
         if name not in COLUMNS:
@@ -196,7 +206,7 @@ class Dataset:
                     if value not in known:
                         raise UsageError(f"there is no {name} {value!r}", do=nearest(value, known))
             name = TEXT[name]
-        column = self._table([name])[name]
+        column = self.table([name])[name]
         try:
             found = pc.is_in(column, value_set=pa.array(values, column.type))
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

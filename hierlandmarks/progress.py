@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal, to stderr, for anything that takes more than two seconds."""
+"""Words for people: progress bars and talk on stderr, and numbers with their noun."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def track(items: Iterable[T], about: str, total: int | None = None, unit: str = 
 def say(text: str) -> None:
     """Talk goes to stderr, so that stdout stays data."""
     tqdm.write(text, file=sys.stderr)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "image"), counted(4132914, "image")
+    ('1 image', '4,132,914 images')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

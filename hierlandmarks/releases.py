@@ -21,7 +21,7 @@ from hierlandmarks import __version__
 from hierlandmarks.errors import ChecksumError, CorruptInputError, MissingDataError, UsageError
 from hierlandmarks.params import nearest
 from hierlandmarks.progress import say
-from hierlandmarks.schema import RELEASE
+from hierlandmarks.schema import RELEASE, SPLITS
 from hierlandmarks.tables import atomic_folder, file_sha256, read_json
 
 GROUP = "hierlandmarks.releases"
@@ -49,7 +49,7 @@ class Release:
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of its splits, in their usual order."""
-        return tuple(self.manifest["splits"])
+        return tuple(name for name in SPLITS if name in self.manifest["splits"])
 
     def shards(self, split: str | None) -> list[tuple[Path, int]]:
         """Path and number of rows of every shard of a split (None: of all splits, one after the other)."""

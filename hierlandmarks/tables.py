@@ -151,17 +151,13 @@ def from_rows(rows: Sequence[Mapping[str, Any]], spec: Table, where: str | None 
     return conform(pa.table(columns), spec, where or spec.name)
 
 
+PARQUET = {"compression": "zstd", "compression_level": 3, "write_page_index": True}  # the one way this project writes
+
+
 def write_parquet(path: str | os.PathLike[str], table: pa.Table) -> None:
     """Write Parquet the one way this project does: zstd 3, row groups of 64 k rows, page index; atomic."""
     with atomic_path(path) as part:
-        pq.write_table(
-            table.replace_schema_metadata(None),
-            part,
-            compression="zstd",
-            compression_level=3,
-            row_group_size=ROW_GROUP,
-            write_page_index=True,
-        )
+        pq.write_table(table.replace_schema_metadata(None), part, row_group_size=ROW_GROUP, **PARQUET)
 
 
 def write_table(path: str | os.PathLike[str], table: pa.Table, spec: Table, made_by: Mapping[str, Any]) -> None:

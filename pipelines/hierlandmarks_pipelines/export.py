@@ -1,0 +1,256 @@
+"""Stage `export`: images, labels and hierarchy to a release folder that loads anywhere.
+
+Equal input gives equal bytes. What is released of a landmark comes from its own row in its own id space; a leaf of the
+hierarchy stands for the same place in both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hierlandmarks import __version__
+from hierlandmarks.errors import CorruptInputError, IncompleteError, TableError, UsageError
+from hierlandmarks.hierarchy import Hierarchy
+from hierlandmarks.images import IMAGE_ID, TarImages
+from hierlandmarks.overview import overview
+from hierlandmarks.progress import track
+from hierlandmarks.releases import FORMAT, MANIFEST
+from hierlandmarks.schema import LEVELS, RELEASE
+from hierlandmarks.stages import Inputs, Outputs, Stage
+from hierlandmarks.tables import content_hash, file_sha256, write_json, write_text
+from hierlandmarks_pipelines.card import card
+from hierlandmarks_pipelines.shardwriter import Read, write_shard
+from hierlandmarks_pipelines.splits import check_spaces, split_rows
+
+
+@dataclass(frozen=True)
+class Export:
+    """What to release.
+
+    Attributes:
+        name: of the release.
+        version: of the release.
+        title: for people; the name if empty.
+        about: a paragraph on where this release's landmarks and images come from, for the card.
+        validation: share of the train landmarks to set aside as the split `validation`, 0 <= share < 1.
+        labelled_only: leave images of landmarks without a label out of train, train_clean and validation; index and
+            query always keep theirs, with empty cells and codes of -1.
+        image_bytes: whether the shards carry the pictures.
+        rows_per_shard: most rows of a shard.
+        seed: of the choice of validation landmarks.
+    """
+
+    name: str
+    version: str = "1.0.0"
+    title: str = ""
+    about: str = ""
+    validation: float = 0.0
+    labelled_only: bool = True
+    image_bytes: bool = True
+    rows_per_shard: int = 65_536
+    seed: int = 0
+
+
+def landmark_rows(
+    categories: pa.Table, types: pa.Table, assignments: pa.Table, leaves: pa.Table, hierarchy: Hierarchy
+) -> pa.Table:
+    """What a release says of each landmark: the landmark columns of `schema.RELEASE`, one row a landmark.
+
+    Raises:
+        TableError: a landmark has no row in `assignments`.
+        CorruptInputError: a landmark has a label and no leaf, a leaf and no label, or a leaf below another label.
+    """
+    keys = _keys(categories)
+    assigned = pc.index_in(keys, value_set=_keys(assignments))
+    if assigned.null_count:
+        row = int(np.argmax(assigned.is_null().to_numpy()))
+        raise TableError(f"assignments lack the landmark {_spell(categories, row)}", do="run the stage assign again")
+    assigned = assignments.take(assigned)
+    found = {
+        "space": categories["space"],
+        "landmark_id": categories["landmark_id"],
+        "name": categories["name"],
+        "category": categories["category"],
+        "item": _looked_up(keys, types.filter(pc.not_equal(types["item"], "")), "item"),
+        "type": assigned["type"],
+        "hierarchical_label": assigned["label"],
+        "natural_or_human_made": assigned["natural_or_human_made"],
+        "label_source": assigned["source"],
+    }
+    codes = hierarchy.label_array(_looked_up(keys, leaves, "node_id"))
+    _check_labels(pa.table(found), codes, hierarchy)
+    return pa.table({**found, **{name: pa.array(codes[:, column]) for column, name in enumerate(LEVELS)}})
+
+
+def release_rows(images: pa.Table, landmarks: pa.Table) -> pa.Table:
+    """Every image with what is known of its landmark: `schema.RELEASE` without `image`, sorted by split and id.
+
+    An image without a landmark (a distractor) has empty cells and codes of -1.
+
+    Raises:
+        TableError: an id that is not 16 hex digits, an unknown split, or a landmark that is in no table.
+        CorruptInputError: an image whose split and landmark's id space disagree.
+    """
+    check_spaces(images)
+    bad = pc.invert(pc.match_substring_regex(images["id"], f"^{IMAGE_ID.pattern}$"))
+    if (row := pc.index(bad, True).as_py()) >= 0:
+        raise TableError(f"images row {row + 1}: the id is wrong", got=images["id"][row], expected="16 hex digits")
+    found = pc.index_in(_keys(images), value_set=_keys(landmarks))
+    unknown = pc.and_(pc.is_null(found), pc.not_equal(images["landmark_id"], ""))
+    if (row := pc.index(unknown, True).as_py()) >= 0:
+        raise TableError(f"image {images['id'][row]} has the unknown landmark {_spell(images, row)}")
+    own = landmarks.take(found)
+    columns = {}
+    for field in RELEASE.schema:
+        if field.name in images.column_names:
+            columns[field.name] = images[field.name]
+        elif field.name != "image":
+            columns[field.name] = pc.fill_null(own[field.name], -1 if field.name in LEVELS else "")
+    return pa.table(columns).sort_by([("split", "ascending"), ("id", "ascending")])
+
+
+def write_release(
+    folder: Path,
+    splits: Mapping[str, pa.Table],
+    hierarchy: Hierarchy,
+    params: Export,
+    *,
+    left_out: Mapping[str, Mapping[str, int]],
+    source: Path | None = None,
+) -> None:
+    """Write a release folder: shards, hierarchy.csv, card and manifest.
+
+    Args:
+        folder: an empty folder.
+        splits: rows by split, sorted by id (schema.RELEASE without `image`).
+        left_out: images and landmarks left out, by split, for card and manifest.
+        source: the folder the images' `file` is relative to; needed when the shards carry the pictures.
+
+    Raises:
+        UsageError: no rows, or shards of no rows asked for.
+        IncompleteError: pictures asked for and not there.
+    """
+    if not splits:
+        raise UsageError("there are no images to export", do="check labelled_only, and that landmarks have labels")
+    if params.rows_per_shard < 1:
+        raise UsageError("a shard needs rows", got=f"rows_per_shard {params.rows_per_shard}", expected="1 or more")
+    read = _reader(splits, source) if params.image_bytes else None
+    facts = overview(splits, hierarchy)
+    files: dict[str, Any] = {}
+    written: dict[str, dict[str, Any]] = {}
+    for split, rows in splits.items():
+        shards, digest = _write_split(folder, split, rows, params.rows_per_shard, read)
+        files |= shards
+        written[split] = {"rows": rows.num_rows, "files": list(shards), "content_hash": digest}
+    hierarchy.to_csv(folder / "hierarchy.csv")
+    about = {"name": params.name, "version": params.version, "title": params.title or params.name}
+    write_text(folder / "README.md", card({**about, "about": params.about, "left_out": left_out, **facts}))
+    for name in ("README.md", "hierarchy.csv"):
+        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)}
+    parts = [f"{split} {facts['content_hash']}" for split, facts in written.items()]
+    parts.append(f"hierarchy {content_hash(hierarchy.to_table())}")
+    manifest = {
+        **about,
+        "format": FORMAT,
+        "made_by": f"hierlandmarks {__version__}",
+        "image_bytes": params.image_bytes,
+        "content_hash": hashlib.sha256("\n".join(parts).encode()).hexdigest(),
+        "splits": written,
+        "left_out": left_out,
+        "files": files,
+    }
+    write_json(folder / MANIFEST, manifest)
+
+
+# -- inside --
+
+
+def _write_split(
+    folder: Path, split: str, rows: pa.Table, rows_per_shard: int, read: Read | None
+) -> tuple[dict[str, Any], str]:
+    """Facts on each shard by its path in the folder, and the content hash of the split.
+
+    The hash covers every column and the SHA-256 of every picture, so it can be had without holding the pictures.
+    """
+    count = -(-rows.num_rows // rows_per_shard)
+    shards: dict[str, Any] = {}
+    digests: list[pa.Array] = []
+    for number in track(range(count), f"writing {split}", unit="shard"):
+        name = f"data/{split}-{number:05d}-of-{count:05d}.parquet"
+        shard = write_shard(folder / name, rows.slice(number * rows_per_shard, rows_per_shard), read)
+        shards[name] = shard.facts
+        digests.append(shard.digests)
+    return shards, content_hash(rows.append_column("image", pa.chunked_array(digests, pa.binary())))
+
+
+def _reader(splits: Mapping[str, pa.Table], source: Path | None) -> Read:
+    for split, rows in splits.items():
+        missing = pc.equal(rows["file"], "")
+        if (row := pc.index(missing, True).as_py()) >= 0:
+            raise IncompleteError(
+                f"{pc.sum(missing).as_py()} images of the split {split} are not at hand, the first {rows['id'][row]}",
+                do="fetch the images, or export with image_bytes: false",
+            )
+    if source is None:
+        raise IncompleteError("the images' folder `source` is not there", do="export with image_bytes: false")
+    return TarImages(source).read
+
+
+def _keys(table: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(table["space"], table["landmark_id"], "\0")
+
+
+def _looked_up(keys: pa.ChunkedArray, table: pa.Table, column: str) -> pa.ChunkedArray:
+    """The column's value at each key, the first where there are several, "" where there is none."""
+    return pc.fill_null(table[column].take(pc.index_in(keys, value_set=_keys(table))), "")
+
+
+def _spell(table: pa.Table, row: int) -> str:
+    return f"{table['space'][row]} {table['landmark_id'][row]}"
+
+
+def _check_labels(landmarks: pa.Table, codes: npt.NDArray[np.int64], hierarchy: Hierarchy) -> None:
+    """The label's text and the leaf's place in the hierarchy must say the same."""
+    for column, text in ((1, "hierarchical_label"), (2, "natural_or_human_made")):
+        names = hierarchy.names(LEVELS[column])
+        expected = np.array([names.get(code, "") for code in codes[:, column].tolist()], dtype=object)
+        wrong = expected != landmarks[text].to_pandas().to_numpy(dtype=object)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise CorruptInputError(
+                f"landmark {_spell(landmarks, row)}: {text} and its place in the hierarchy differ",
+                got=repr(landmarks[text][row].as_py()),
+                expected=repr(expected[row]),
+                do="run the stage build again",
+            )
+
+
+def _run(params: Export, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
+    hierarchy = Hierarchy.from_table(inputs["nodes"], "nodes")
+    landmarks = landmark_rows(inputs["categories"], inputs["types"], inputs["assignments"], inputs["leaves"], hierarchy)
+    rows = release_rows(inputs["images"], landmarks)
+    splits, left_out = split_rows(
+        rows, validation=params.validation, labelled_only=params.labelled_only, seed=params.seed
+    )
+    write_release(folders["release"], splits, hierarchy, params, left_out=left_out, source=inputs.get("source"))
+    return {}
+
+
+STAGE = Stage(
+    name="export",
+    about="labels and images to a release: parquet shards, hierarchy, card, manifest",
+    params=Export,
+    needs=("source", "categories", "images", "types", "assignments", "nodes", "leaves"),
+    makes=("release",),
+    optional=("source",),
+    run=_run,
+)
