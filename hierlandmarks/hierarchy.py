@@ -29,12 +29,11 @@ import pyarrow.compute as pc
 from hierlandmarks.errors import HierarchyError, UsageError
 from hierlandmarks.params import nearest
 from hierlandmarks.schema import NODES
-from hierlandmarks.tables import conform, read_csv, write_csv
+from hierlandmarks.tables import read_csv, write_csv
+from hierlandmarks.trees import Ints, check_tree, label_columns, nodes_of_columns
 
 if TYPE_CHECKING:
     import networkx as nx
-
-Ints = npt.NDArray[np.int64]
 
 
 def level(a: npt.ArrayLike, b: npt.ArrayLike) -> Ints:
@@ -79,6 +78,7 @@ class Hierarchy:
 
     Attributes:
         levels: names of the levels, fine to coarse, without the root's.
+        root: id of the root.
 
     Raises:
         HierarchyError: not a tree with one level a depth: a cycle, two parents, two roots or none, an unknown parent,
@@ -87,15 +87,10 @@ class Hierarchy:
     """
 
     def __init__(self, nodes: pa.Table, where: str = "the hierarchy") -> None:
-        _refuse_repeated(nodes, where)
-        self._nodes = conform(nodes, NODES, where)
-        self._ids = pd.Index(self._nodes["node_id"].to_numpy(), dtype=object)
-        self._parents = self._parent_positions(where)
-        self._depths = self._measure_depths(where)
-        by_depth = self._check_levels(where)
+        tree = check_tree(nodes, where)
+        self._nodes, self._ids, self._parents, self._depths = tree.nodes, tree.ids, tree.parents, tree.depths
         self.root: str = self._ids[int(np.argmin(self._depths))]
-        self.levels: tuple[str, ...] = tuple(reversed(by_depth[1:]))
-        self._check_codes(where)
+        self.levels: tuple[str, ...] = tuple(reversed(tree.levels[1:]))
 
     # -- from and to --
 
@@ -138,17 +133,8 @@ class Hierarchy:
             UsageError: a column is not there.
             HierarchyError: a value lies below two values of the next column.
         """
-        frame, levels = _label_columns(columns, levels)
-        nodes = [pd.DataFrame({"node_id": ["root"], "parent_id": "", "level": "root", "name": "root", "code": 0})]
-        parents = pd.Series("root", index=frame.index)
-        for name in reversed(levels):
-            frame, parents = frame[frame[name] != ""], parents[frame[name] != ""]
-            pairs = pd.DataFrame({"node_id": f"{name}:" + frame[name], "parent_id": parents, "name": frame[name]})
-            nodes.append(pairs.drop_duplicates().sort_values("node_id").assign(level=name))
-            nodes[-1]["code"] = np.arange(len(nodes[-1]))
-            parents = pairs["node_id"]
-        table = pd.concat(nodes)[NODES.schema.names]
-        return cls(pa.Table.from_pandas(table, preserve_index=False), "the table of labels")
+        frame, levels = label_columns(columns, levels)
+        return cls(nodes_of_columns(frame, levels), "the table of labels")
 
     @cached_property
     def graph(self) -> nx.DiGraph:
@@ -246,7 +232,7 @@ class Hierarchy:
             UsageError: a column is missing, or a value is not in the hierarchy.
             HierarchyError: a value stands beside one that is not its parent.
         """
-        frame, levels = _label_columns(columns, self.levels)
+        frame, levels = label_columns(columns, self.levels)
         finest = pd.Series("", index=frame.index)
         placed = pd.Series(True, index=frame.index)
         for name in reversed(levels):
@@ -284,7 +270,7 @@ class Hierarchy:
 
     def _position(self, node_id: str) -> int:
         try:
-            return int(self._ids.get_loc(node_id))
+            return int(self._ids.get_loc(node_id))  # type: ignore[arg-type]  # ids are unique: an integer
         except KeyError:
             raise UsageError(f"there is no node {node_id!r} in the hierarchy") from None
 
@@ -306,98 +292,8 @@ class Hierarchy:
             codes[here, column[here]] = own[here]
         return codes
 
-    def _parent_positions(self, where: str) -> Ints:
-        above = self._nodes["parent_id"].to_numpy()
-        roots = self._ids[above == ""]
-        if len(roots) != 1:
-            found = f"roots {roots[0]} and {roots[1]}" if len(roots) else "no node without a parent"
-            raise HierarchyError(f"{where} needs one root", got=found, do="give all but one node a parent")
-        parents: Ints = self._ids.get_indexer(pd.Index(above, dtype=object)).astype(np.int64)
-        unknown = (parents < 0) & (above != "")
-        if unknown.any():
-            node = int(np.argmax(unknown))
-            raise HierarchyError(f"{where}: node {self._ids[node]} has the unknown parent {above[node]!r}")
-        return parents
-
-    def _measure_depths(self, where: str) -> Ints:
-        depths = np.where(self._parents < 0, 0, -1)
-        for depth in range(1, len(depths)):
-            below = (depths < 0) & (depths[self._parents] == depth - 1)
-            if not below.any():
-                break
-            depths[below] = depth
-        if (depths < 0).any():
-            raise HierarchyError(f"{where} has a cycle", got=" > ".join(self._cycle(int(np.argmin(depths)))))
-        return depths
-
-    def _cycle(self, position: int) -> list[str]:
-        """The cycle that the way up from a node without a root ends in, its first node repeated at the end."""
-        way: list[int] = []
-        while position not in way:
-            way.append(position)
-            position = int(self._parents[position])
-        return [str(self._ids[p]) for p in [*way[way.index(position) :], position]]
-
-    def _check_levels(self, where: str) -> list[str]:
-        """Names of the levels by depth, the root's first; one name a depth, one depth a name."""
-        names = self._nodes["level"].to_numpy()
-        by_depth: list[str] = []
-        for depth in range(int(self._depths.max()) + 1):
-            here = np.flatnonzero(self._depths == depth)
-            kinds, counts = np.unique(names[here].astype(str), return_counts=True)
-            usual = str(kinds[np.argmax(counts)])
-            if len(kinds) > 1 or usual in by_depth:
-                odd = here[np.argmax(names[here] != usual)]
-                expected = "a level of its own" if len(kinds) == 1 else usual
-                raise HierarchyError(
-                    f"{where}: node {self._ids[odd]} is at a wrong level for its depth {depth}",
-                    got=names[odd],
-                    expected=expected,
-                )
-            by_depth.append(usual)
-        return by_depth
-
-    def _check_codes(self, where: str) -> None:
-        codes = self._nodes["code"].to_numpy()
-        wrong = pd.DataFrame({"depth": self._depths, "code": codes}).duplicated().to_numpy() | (codes < 0)
-        if wrong.any():
-            node = int(np.argmax(wrong))
-            raise HierarchyError(
-                f"{where}: node {self._ids[node]} has a wrong code",
-                got=codes[node],
-                expected="a number from 0 used once in its level",
-            )
-
 
 def _as_objects(values: Iterable[str]) -> npt.NDArray[np.object_]:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return np.asarray(values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy())
     return np.asarray(values if isinstance(values, np.ndarray | pd.Series | pd.Index) else list(values), dtype=object)
-
-
-def _refuse_repeated(nodes: pa.Table, where: str) -> None:
-    """Name the node that stands twice; with two parents it is more than a repeated row."""
-    if not {"node_id", "parent_id"} <= set(nodes.column_names):
-        return  # `conform` says so better
-    ids = pd.Series(nodes["node_id"].to_numpy(), dtype=object)
-    repeated = ids.duplicated().to_numpy()
-    if not repeated.any():
-        return
-    node = ids[int(np.argmax(repeated))]
-    parents = list(dict.fromkeys(nodes["parent_id"].filter(pa.array((ids == node).to_numpy())).to_pylist()))
-    if len(parents) > 1:
-        raise HierarchyError(f"{where}: node {node} has two parents", got=" and ".join(map(repr, parents[:2])))
-    raise HierarchyError(f"{where}: node {node} stands there twice", do="remove one of the rows")
-
-
-def _label_columns(
-    columns: pd.DataFrame | Mapping[str, Any], levels: Sequence[str] | None
-) -> tuple[pd.DataFrame, Sequence[str]]:
-    """The label columns as text, empty where missing, rows numbered from 0."""
-    frame = pd.DataFrame(columns)
-    levels = [str(name) for name in frame.columns] if levels is None else levels
-    for name in levels:
-        if name not in frame.columns:
-            raise UsageError(f"there is no label column {name!r}", do=nearest(name, map(str, frame.columns)))
-    text = {name: frame[name].astype(object).where(frame[name].notna(), "").map(str).astype(object) for name in levels}
-    return pd.DataFrame(text).reset_index(drop=True), levels
