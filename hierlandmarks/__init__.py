@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hierlandmarks.dataset import Dataset, load
-    from hierlandmarks.fetch import download
+    from hierlandmarks.downloads import download
     from hierlandmarks.hierarchy import Hierarchy
 
 __version__ = "0.1.0"
 __all__ = ["Dataset", "Hierarchy", "download", "load"]
 
 # Loaded on first use, so that `import hierlandmarks` and the command line's help stay instant.
-_HOMES = {"Dataset": "dataset", "Hierarchy": "hierarchy", "download": "fetch", "load": "dataset"}
+_HOMES = {"Dataset": "dataset", "Hierarchy": "hierarchy", "download": "downloads", "load": "dataset"}
 
 
 def __getattr__(name: str) -> Any:

@@ -67,7 +67,7 @@ class Patience:
     first: float = 5.0
     longest: float = 120.0
     longest_asked: float = 900.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
     random: Callable[[], float] = field(default_factory=lambda: random.Random().random)
 
     def wait(self, attempt: int, asked: float | None = None) -> bool:
