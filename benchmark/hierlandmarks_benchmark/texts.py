@@ -1,4 +1,4 @@
-"""Text from strangers, made harmless to print: what an entry says about itself can neither hide nor reorder anything."""
+"""Text from strangers, made harmless to print: what an entry says of itself can neither hide nor reorder anything."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def plain(value: T) -> T:
-    """The same value with every text in it free of control characters, direction overrides and lone surrogates.
+    r"""The same value with every text in it free of control characters, direction overrides and lone surrogates.
 
     Each such character becomes U+FFFD, so that it is seen; line breaks and tabs become spaces. Mappings and lists are
     gone through, their keys included. Joiners stay, as Persian and emoji need them.
 
-    >>> plain({"name": "good\\u202edab", "note": "two\\nlines"})
+    >>> plain({"name": "good\u202edab", "note": "two\nlines"})
     {'name': 'good�dab', 'note': 'two lines'}
     """
     return _plain(value)  # type: ignore[no-any-return]

@@ -57,7 +57,7 @@ def _run(params: Leaderboard, inputs: Inputs, folders: Mapping[str, Path]) -> Ou
 
 STAGE = Stage(
     name="leaderboard",
-    about="building the leaderboard",
+    about="build the leaderboard",
     params=Leaderboard,
     needs=("submissions",),
     makes=("leaderboard",),

@@ -6,21 +6,23 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hierlandmarks_benchmark.entries import Score
+
 PRIMARY = "h_ap"
 COLUMN = re.compile(r"(?P<family>h_ap|ndcg|asi|map_at_r|recall_at_1)(?:_(?P<level>\d+))?")
 GRADED = ("h_ap", "ndcg", "asi")
 NAMES = {"h_ap": "H-AP", "ndcg": "NDCG", "asi": "ASI", "map_at_r": "mAP@R", "recall_at_1": "R@1"}
 WORDS = {
-    "h_ap": "Hierarchical average precision: the area under one precision-recall curve in which a result counts for as "
-    "much as it has in common with the query. The same landmark counts most, a landmark of the same label less, "
-    "anything of the same kind least. 100 only if nothing less related stands before something more related.",
-    "ndcg": "Normalised discounted cumulative gain: results earn points for their level of match (7 for the same "
-    "landmark, 3 for the same label, 1 for the same kind), worth less the later they come. 100 is the best possible order.",
-    "asi": "Average set intersection: how much of the first n results has the levels of match that the best possible "
-    "first n would have, averaged over every n.",
-    "map_at_r": "Mean average precision at R: only one level counts. Of the R images that match the query there, how "
-    "many are among the first R results, and how early.",
-    "recall_at_1": "Recall at 1: how often the very first result matches the query at that level.",
+    "h_ap": "Hierarchical average precision: how well the whole ranking is ordered by relatedness. Like average "
+    "precision, but every result counts for what it has in common with the query: the same landmark, the same label, "
+    "or just the same kind. 100 only where nothing less relevant stands before something more relevant.",
+    "ndcg": "Normalised discounted cumulative gain: a result that matches at l levels earns 2^l − 1 points (of three "
+    "levels 7, 3 or 1), and fewer the later it comes. 100 is the best possible order.",
+    "asi": "Average set intersection: how far the first n results have the levels of match that the best possible "
+    "first n have, averaged over n.",
+    "map_at_r": "Mean average precision at R, at one level: of the R images that match the query there, how many are "
+    "among the first R results, and how early.",
+    "recall_at_1": "Recall at 1, at one level: how often the very first result matches the query there.",
 }
 
 
@@ -67,3 +69,21 @@ def match_words(level: int, levels: Sequence[str]) -> str:
     ('same label', 'nothing in common')
     """
     return f"same {levels[len(levels) - level]}" if level else "nothing in common"
+
+
+def percent(value: float) -> str:
+    """A fraction as a percentage with one decimal, without its sign.
+
+    >>> percent(0.6247)
+    '62.5'
+    """
+    return f"{100 * value:.1f}"
+
+
+def interval(score: Score) -> str:
+    """The 95 % interval of a score in percent, "" where there is none.
+
+    >>> interval(Score(0.5, 0.45, 0.551, 0))
+    '45.0–55.1'
+    """
+    return "" if score.low is None or score.high is None else f"{percent(score.low)}–{percent(score.high)}"

@@ -1,4 +1,4 @@
-"""Board to page: one HTML file with its style, script and thumbnails inside; nothing is fetched, every field escaped."""
+"""Board to page: one HTML file with style, script and thumbnails inside; nothing is fetched, every field escaped."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hierlandmarks_benchmark.entries import Example, Picture, Score, pictures_of
+from hierlandmarks_benchmark.entries import Example, Picture, pictures_of
 from hierlandmarks_benchmark.leaderboard.board import Board
-from hierlandmarks_benchmark.leaderboard.metrics import NAMES, PRIMARY, WORDS, match_words
+from hierlandmarks_benchmark.leaderboard.metrics import NAMES, PRIMARY, WORDS, interval, match_words, percent
 
 STATIC = Path(__file__).with_name("static")
 
@@ -29,15 +29,19 @@ def render(board: Board, title: str) -> str:
     """
     css, script = ((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     shown = {metric.family for ranking in board.rankings for metric in ranking.metrics}
-    return _environment().get_template("page.html.j2").render(
-        board=board,
-        title=title,
-        primary=PRIMARY,
-        words=[(NAMES[family], text) for family, text in WORDS.items() if family in shown],
-        css=Markup(css),  # our own files
-        script=Markup(script),
-        policy=_policy(css, script),
-        sprites=_sprites(board),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            board=board,
+            title=title,
+            primary=PRIMARY,
+            words=[(NAMES[family], text) for family, text in WORDS.items() if family in shown],
+            css=Markup(css),  # our own files
+            script=Markup(script),
+            policy=_policy(css, script),
+            sprites=_sprites(board),
+        )
     )
 
 
@@ -63,24 +67,6 @@ def _environment() -> Environment:
         "sprite": sprite,
     }
     return environment
-
-
-def percent(value: float) -> str:
-    """A fraction as a percentage with one decimal, without its sign.
-
-    >>> percent(0.6247)
-    '62.5'
-    """
-    return f"{100 * value:.1f}"
-
-
-def interval(score: Score) -> str:
-    """The 95 % interval of a score in percent, "" where there is none.
-
-    >>> interval(Score(0.5, 0.45, 0.551, 0))
-    '45.0 – 55.1'
-    """
-    return "" if score.low is None or score.high is None else f"{percent(score.low)} – {percent(score.high)}"
 
 
 def frame(level: int, depth: int) -> int:

@@ -7,12 +7,13 @@ import re
 
 from hierlandmarks_benchmark.entries import Score
 from hierlandmarks_benchmark.leaderboard.board import Board, Ranking
+from hierlandmarks_benchmark.leaderboard.metrics import interval, percent
 
 
 def markdown(board: Board, title: str) -> str:
     """The board as Markdown: a table for every ranking, in percent with 95 % intervals."""
-    head = f"# {escape(title)}\n\nGenerated from the entries by `hierlandmarks bench leaderboard`; the page is `index.html`.\n"
-    return head + "".join(f"\n{_ranking(ranking)}" for ranking in board.rankings)
+    about = "Generated from the entries by `hierlandmarks bench leaderboard`; the page is `index.html`."
+    return f"# {escape(title)}\n\n{about}\n" + "".join(f"\n{_ranking(ranking)}" for ranking in board.rankings)
 
 
 def escape(text: str) -> str:
@@ -42,5 +43,4 @@ def _ranking(ranking: Ranking) -> str:
 def _score(score: Score | None) -> str:
     if score is None or score.value is None:
         return "–"
-    interval = f" ({100 * score.low:.1f}–{100 * score.high:.1f})" if score.low is not None and score.high is not None else ""
-    return f"{100 * score.value:.1f}{interval}"
+    return f"{percent(score.value)} ({interval(score)})" if interval(score) else percent(score.value)
