@@ -1,0 +1,272 @@
+"""Reading a folder in Google Landmarks v2's own layout: its CSVs, its ground truth, and where its tars hold each image.
+
+Everything is read as text and joined by Arrow, a few passes over columns: four million images take well under a
+minute. A landmark id is looked up in its own space only; one that is not there is refused, since train and index
+number their landmarks independently and a mixed-up join would go unnoticed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hierlandmarks import schema
+from hierlandmarks.errors import MissingDataError, TableError
+from hierlandmarks.images import index_tar
+from hierlandmarks.progress import track
+from hierlandmarks.tables import check_unique, conform, read_csv
+from hierlandmarks_pipelines.wikimedia.titles import PREFIX, category_title
+
+IMAGE_ID = r"^[0-9a-f]{16}$"
+LANDMARK_ID = r"^[0-9]+$"
+SCORED = ("Public", "Private")
+NOT_SCORED = "Ignored"
+
+
+def read_categories(root: Path) -> pa.Table:
+    """The landmarks of both spaces with their Commons categories.
+
+    Read from `metadata/SPACE_label_to_category.csv`, else from `SPACE_label_to_hierarchical.csv`, which has the same
+    column. Category cells stay as they are written; the name is the title in them, decoded and without its prefix.
+
+    Args:
+        root: folder that holds `metadata/`.
+
+    Returns:
+        A `schema.CATEGORIES` table.
+
+    Raises:
+        MissingDataError: the folder or a file is missing.
+        TableError: a missing column, an id that is repeated or no number, an empty file; file and row are named.
+    """
+    tables = []
+    for space in schema.SPACES:
+        path = _category_file(root, space)
+        table = read_csv(path, ("landmark_id", "category"), key=("landmark_id",))
+        check_ids(table, "landmark_id", LANDMARK_ID, path)
+        names = [category_title(cell).removeprefix(PREFIX) for cell in table["category"].to_pylist()]
+        tables.append(
+            table.append_column("name", pa.array(names, pa.string())).append_column("space", _fill(table, space))
+        )
+    return conform(pa.concat_tables(tables), schema.CATEGORIES, f"the landmarks of {root}")
+
+
+def read_images(root: Path, categories: pa.Table, *, clean_only: bool = False) -> pa.Table:
+    """Every image of the splits train, index and query.
+
+    The split `query` is the scored part (Public or Private) of the retrieval ground truth; the other test images,
+    117 of 118 in GLDv2, belong to no evaluation and are left out. The landmark of a query is the one most of its
+    relevant index images show (the smallest id on a tie): recognition_solution names train ids, and a query belongs to
+    the index space. An index image that index_image_to_landmark.csv does not name has no landmark: a distractor.
+
+    Args:
+        root: folder that holds `metadata/`, `ground_truth/` and, where fetched, `train/`, `index/` and `test/` with
+            their tars.
+        categories: the landmarks, as `read_categories` gives them.
+        clean_only: take as the split `train` only what train_clean.csv lists, the usual training set. An image is
+            never listed twice: the clean ones are rows of `train` like the others.
+
+    Returns:
+        A `schema.IMAGES` table; `file`, `offset` and `size` are filled where a tar holds the image.
+
+    Raises:
+        MissingDataError: a file is missing.
+        TableError: as `read_categories`; also an image id that is not 16 hex digits, a landmark of the other space,
+            and a ground truth that names images nobody has.
+        CorruptInputError: a tar is damaged.
+    """
+    train = _read_train(root, categories, clean_only)
+    index = _read_index(root, categories)
+    query = _read_queries(root, index)
+    parts = []
+    for split, folder, table in (("train", "train", train), ("index", "index", index), ("query", "test", query)):
+        space = "train" if split == "train" else "index"
+        columns = {"split": _fill(table, split), "space": _fill(table, space), **_places(root, folder, table["id"])}
+        for name in ("url", "author", "license", "title"):
+            columns[name] = table[name] if name in table.column_names else _fill(table, "")
+        parts.append(pa.table({"id": table["id"], "landmark_id": table["landmark_id"], **columns}))
+    return conform(
+        pa.concat_tables(part.select(schema.IMAGES.schema.names) for part in parts), schema.IMAGES, str(root)
+    )
+
+
+def check_ids(table: pa.Table, column: str, pattern: str, path: Path) -> None:
+    """Refuse a table in which an id has the wrong form, naming the first row.
+
+    Raises:
+        TableError: with the row as the reader of the CSV counts it.
+    """
+    fine = pc.match_substring_regex(table[column], pattern)
+    row = pc.index(fine, False).as_py()
+    if row >= 0:
+        expected = "16 hex digits" if pattern == IMAGE_ID else "a whole number"
+        advice = "read and write ids as text, since some look like numbers" if pattern == IMAGE_ID else None
+        raise TableError(
+            f"{path} row {row + 2}: {column} is wrong",
+            got=repr(table[column][row].as_py()),
+            expected=expected,
+            do=advice,
+        )
+
+
+def check_landmarks(table: pa.Table, categories: pa.Table, space: str, path: Path) -> None:
+    """Refuse a table that names a landmark which its space does not have.
+
+    Raises:
+        TableError: naming row and id, and whether the other space has that id.
+    """
+    own, other = (_of_space(categories, name)["landmark_id"] for name in (space, *({*schema.SPACES} - {space})))
+    known = pc.is_in(table["landmark_id"], value_set=own.combine_chunks())
+    row = pc.index(known, False).as_py()
+    if row >= 0:
+        landmark_id = table["landmark_id"][row].as_py()
+        mixed = pc.index(other, landmark_id).as_py() >= 0
+        raise TableError(
+            f"{path} row {row + 2}: {space} has no landmark {landmark_id}",
+            got="an id of the other space" if mixed else None,
+            expected=f"an id of {space}_label_to_category.csv",
+            do=f"use the {space} files together: train and index ids are different id spaces",
+        )
+
+
+def _category_file(root: Path, space: str) -> Path:
+    names = [root / "metadata" / f"{space}_label_to_{what}.csv" for what in ("category", "hierarchical")]
+    for path in names:
+        if path.is_file():
+            return path
+    raise MissingDataError(
+        f"{names[0]} does not exist", do="fetch it with `hierlandmarks fetch`, or give the folder of GLDv2"
+    )
+
+
+def _read_train(root: Path, categories: pa.Table, clean_only: bool) -> pa.Table:
+    path = root / "metadata" / "train.csv"
+    train = read_csv(path, ("id", "url", "landmark_id"), key=("id",))
+    check_ids(train, "id", IMAGE_ID, path)
+    check_landmarks(train, categories, "train", path)
+    if clean_only:
+        train = _clean(root / "metadata" / "train_clean.csv", train, path)
+    attribution = root / "metadata" / "train_attribution.csv"
+    if attribution.is_file():
+        credits = read_csv(attribution, ("id", "author", "license", "title"), key=("id",))
+        for name in ("author", "license", "title"):
+            train = train.append_column(name, lookup(train["id"], credits, name))
+    return train
+
+
+def _clean(path: Path, train: pa.Table, train_path: Path) -> pa.Table:
+    """The rows of train that train_clean.csv lists."""
+    clean = read_csv(path, ("landmark_id", "images"), key=("landmark_id",))
+    listed = _explode(clean, "images")
+    place = pc.index_in(listed["images"], value_set=train["id"].combine_chunks())
+    same = pc.equal(train["landmark_id"].take(place), listed["landmark_id"])
+    row = pc.index(pc.fill_null(same, False), False).as_py()
+    if row >= 0:
+        raise TableError(
+            f"{path} row {listed['row'][row].as_py()}: {listed['images'][row].as_py()!r} is no image of landmark "
+            f"{listed['landmark_id'][row].as_py()}",
+            expected=f"one of {train_path}",
+            do="use files of one version",
+        )
+    check_unique(listed.select(["images"]), ("images",), str(path), first_row=2)
+    return train.take(place)
+
+
+def _read_index(root: Path, categories: pa.Table) -> pa.Table:
+    path, map_path = (root / "metadata" / name for name in ("index.csv", "index_image_to_landmark.csv"))
+    index = read_csv(path, ("id",), key=("id",))
+    check_ids(index, "id", IMAGE_ID, path)
+    shown = read_csv(map_path, ("id", "landmark_id"), key=("id",))
+    check_ids(shown, "id", IMAGE_ID, map_path)
+    check_landmarks(shown, categories, "index", map_path)
+    row = pc.index(pc.is_in(shown["id"], value_set=index["id"].combine_chunks()), False).as_py()
+    if row >= 0:
+        raise TableError(
+            f"{map_path} row {row + 2}: {shown['id'][row].as_py()} is no index image", expected=f"one of {path}"
+        )
+    return index.append_column("landmark_id", lookup(index["id"], shown, "landmark_id"))
+
+
+def _read_queries(root: Path, index: pa.Table) -> pa.Table:
+    path, test_path = root / "ground_truth" / "retrieval_solution_v2.1.csv", root / "metadata" / "test.csv"
+    solution = read_csv(path, ("id", "images", "Usage"), key=("id",))
+    check_ids(solution, "id", IMAGE_ID, path)
+    test = read_csv(test_path, ("id",), key=("id",))
+    solution = solution.append_column("row", pa.array(range(2, solution.num_rows + 2), pa.int64()))
+    _refuse(
+        pc.is_in(solution["id"], value_set=test["id"].combine_chunks()), solution, "id", path, f"an id of {test_path}"
+    )
+    usage = pa.array([*SCORED, NOT_SCORED], pa.string())
+    _refuse(pc.is_in(solution["Usage"], value_set=usage), solution, "Usage", path, "Public, Private or Ignored")
+    scored = solution.filter(pc.is_in(solution["Usage"], value_set=usage[:2]))
+    if not scored.num_rows:
+        raise TableError(f"{path} scores no image", expected="rows with Usage Public or Private")
+    relevant = _explode(scored, "images")
+    _refuse(
+        pc.is_in(relevant["images"], value_set=index["id"].combine_chunks()),
+        relevant,
+        "images",
+        path,
+        "ids of index.csv",
+    )
+    landmarks = lookup(relevant["images"], index, "landmark_id")
+    seen = pa.table({"id": relevant["id"], "landmark_id": landmarks}).filter(pc.not_equal(landmarks, ""))
+    counts = seen.group_by(["id", "landmark_id"]).aggregate([([], "count_all")])
+    counts = counts.append_column("number", pc.cast(counts["landmark_id"], pa.int64()))
+    order = [("id", "ascending"), ("count_all", "descending"), ("number", "ascending")]
+    best = counts.sort_by(order).group_by("id", use_threads=False).aggregate([("landmark_id", "first")])
+    shown = lookup(scored["id"], best.rename_columns({"landmark_id_first": "landmark_id"}), "landmark_id")
+    return pa.table({"id": scored["id"], "landmark_id": shown})
+
+
+def _refuse(fine: pa.ChunkedArray, table: pa.Table, column: str, path: Path, expected: str) -> None:
+    """Refuse the first row that is not fine; `row` is a column of the table."""
+    bad = pc.index(fine, False).as_py()
+    if bad >= 0:
+        raise TableError(
+            f"{path} row {table['row'][bad].as_py()}: {column} is wrong",
+            got=repr(table[column][bad].as_py()),
+            expected=expected,
+        )
+
+
+def _explode(table: pa.Table, column: str) -> pa.Table:
+    """One row for every word of a column; the column `row` says which CSV row it stood in."""
+    if "row" not in table.column_names:
+        table = table.append_column("row", pa.array(range(2, table.num_rows + 2), pa.int64()))
+    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(table[column])).combine_chunks()
+    parents = pc.list_parent_indices(words)
+    return table.drop_columns([column]).take(parents).append_column(column, pc.list_flatten(words))
+
+
+def _places(root: Path, folder: str, ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+    """Columns file, offset and size: which tar holds each image, and where."""
+    paths = sorted((root / folder).glob("images_*.tar"))
+    found = []
+    for path in track(paths, f"indexing {folder}", unit="tar"):
+        table = index_tar(path)
+        found.append(table.append_column("file", _fill(table, f"{folder}/{path.name}")))
+    names = ["id", "offset", "size", "file"]
+    empty = pa.table({name: pa.array([], pa.int64() if name in ("offset", "size") else pa.string()) for name in names})
+    places = pa.concat_tables([empty, *(table.select(names) for table in found)])
+    return {
+        "file": lookup(ids, places, "file"),
+        "offset": lookup(ids, places, "offset", None),
+        "size": lookup(ids, places, "size", None),
+    }
+
+
+def lookup(ids: pa.ChunkedArray, table: pa.Table, column: str, missing: str | None = "") -> pa.ChunkedArray:
+    """The value of a column for every id, joined on the table's column `id`; `missing` where the table lacks it."""
+    found = table[column].take(pc.index_in(ids, value_set=table["id"].combine_chunks()))
+    return found if missing is None else pc.fill_null(found, missing)
+
+
+def _of_space(categories: pa.Table, space: str) -> pa.Table:
+    return categories.filter(pc.equal(categories["space"], space))
+
+
+def _fill(table: pa.Table, text: str) -> pa.Array:
+    return pa.repeat(pa.scalar(text), table.num_rows)

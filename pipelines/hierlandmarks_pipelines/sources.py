@@ -1,0 +1,107 @@
+"""Where landmarks and photos come from: GLDv2's own folder, or a list of landmarks with photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks.stages import Inputs, Outputs, Stage
+from hierlandmarks_pipelines.gldv2 import read_categories, read_images
+from hierlandmarks_pipelines.photolist import PhotoList, read_landmarks, read_photos, write_source
+
+
+@dataclass(frozen=True)
+class MetadataParams:
+    """Settings of the stage `metadata`.
+
+    Attributes:
+        root: folder in GLDv2's layout; the run's own `source` by default.
+        clean_only: train on the images of train_clean.csv only.
+    """
+
+    root: Path | None = None
+    clean_only: bool = False
+
+
+def read_metadata(root: Path, *, clean_only: bool = False) -> dict[str, pa.Table]:
+    """Landmarks and images of a GLDv2 folder.
+
+    Args:
+        root: holds `metadata/`, `ground_truth/` and, where fetched, the tars.
+        clean_only: take as the split `train` only what train_clean.csv lists.
+
+    Returns:
+        The tables `categories` and `images`; see `gldv2.read_categories` and `gldv2.read_images`.
+
+    Raises:
+        MissingDataError: the folder or one of its files is missing.
+        TableError, CorruptInputError: a file is wrong; the message names it, the row, and what to do.
+    """
+    if not (root / "metadata").is_dir():
+        raise MissingDataError(
+            f"{root} has no folder metadata",
+            expected="Google Landmarks v2 as it is published: metadata/, ground_truth/, train/, index/, test/",
+            do="fetch it with `hierlandmarks fetch`, or set root",
+        )
+    categories = read_categories(root)
+    return {"categories": categories, "images": read_images(root, categories, clean_only=clean_only)}
+
+
+def read_photo_list(files: PhotoList, source: Path) -> dict[str, pa.Table]:
+    """Landmarks, types and photos of a photo list; the photos are packed into `source` in GLDv2's layout.
+
+    Returns:
+        The tables `categories`, `images`, `types`, `reasons` and `subclasses`.
+
+    Raises:
+        MissingDataError: the folder, a CSV or a photo is missing; the message says where it would come from.
+        TableError, CorruptInputError: a file is wrong; the message names it, the row, and what to do.
+    """
+    for name in (files.landmarks, files.photos, files.pictures):
+        if not (files.folder / name).exists():
+            raise MissingDataError(
+                f"{files.folder / name} does not exist",
+                expected=f"{files.landmarks}, {files.photos} and {files.pictures}/IMAGE_ID.jpg",
+                do="set folder to the project's data folder (data/gldv2 of the folder `shared` beside the checkout), or "
+                "gather the photos from the Wikimedia Commons addresses that GLDv2's train.csv lists",
+            )
+    tables = read_landmarks(files)
+    photos = read_photos(files, tables["categories"])
+    return {**tables, "images": write_source(source, files, tables["categories"], photos)}
+
+
+def _metadata(params: MetadataParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
+    root = params.root or inputs.get("source")
+    if root is None:
+        raise UsageError("the stage metadata needs a folder in GLDv2's layout", do="set root in the recipe")
+    return read_metadata(root, clean_only=params.clean_only)
+
+
+def _photos(params: PhotoList, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
+    return read_photo_list(params, folders["source"])
+
+
+METADATA = Stage(
+    name="metadata",
+    about="reading the landmarks and images of GLDv2's files",
+    params=MetadataParams,
+    needs=("source",),
+    makes=("categories", "images"),
+    run=_metadata,
+    reads=lambda params: (params.root,) if params.root else (),
+    optional=("source",),
+)
+
+PHOTOS = Stage(
+    name="photos",
+    about="reading a list of landmarks with their types and photos",
+    params=PhotoList,
+    needs=(),
+    makes=("source", "categories", "images", "types", "reasons", "subclasses"),
+    run=_photos,
+    reads=lambda params: tuple(params.folder / name for name in (params.landmarks, params.photos, params.pictures)),
+)
