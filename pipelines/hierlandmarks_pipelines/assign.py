@@ -1,0 +1,257 @@
+"""Types and decisions to one label a landmark, or an honest none, each with a reason in words: the stage `assign`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hierlandmarks.errors import TableError, UsageError
+from hierlandmarks.schema import ASSIGNMENTS
+from hierlandmarks.stages import Inputs, Outputs, Stage
+from hierlandmarks.tables import from_rows
+from hierlandmarks_pipelines.ancestry import ancestors, parents_of
+from hierlandmarks_pipelines.labelfiles import (
+    LABEL,
+    Decision,
+    Taxonomy,
+    decisions_from_table,
+    find_decision,
+    label_files,
+    read_taxonomy,
+)
+from hierlandmarks_pipelines.nameclues import find_clue, lexicon
+from hierlandmarks_pipelines.wikimedia.reasons import REASONS, TYPED
+
+# How far a decided label can be trusted: all decided types of the landmark agree; they disagree, and the order of the
+# rules below had a reason to prefer one; or only the count of landmarks spoke. An order, not measured shares.
+AGREED, PREFERRED, COUNTED = 1.0, 0.9, 0.7
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AssignParams:
+    """Settings of the stage.
+
+    Attributes:
+        name_threshold: least confidence at which words of a landmark's name give it a label, where no decided type
+            does; above 1 names are never used.
+        labels: folder with taxonomy.csv; the bundled one when not given.
+    """
+
+    name_threshold: float = 0.8
+    labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A type of a landmark that a decision gives a label."""
+
+    row: Row
+    decision: Decision
+
+
+def assign(
+    categories: pa.Table,
+    types: pa.Table,
+    subclasses: pa.Table,
+    reasons: pa.Table,
+    decisions: Mapping[str, Decision],
+    taxonomy: Taxonomy,
+    *,
+    name_threshold: float = 0.8,
+) -> pa.Table:
+    """Give every landmark the label that the decisions about its types give it.
+
+    Of several decided types the first by these rules decides: a preferred statement before a normal one; one that has
+    not ended before one that has; a type before a class above it; the type of most landmarks; the lowest id. Without
+    a decided type, words of the name may give a label, if they are sure enough; else there is none.
+
+    Args:
+        categories: a `schema.CATEGORIES` table: the landmarks.
+        types: a `schema.TYPES` table.
+        subclasses: a `schema.SUBCLASSES` table.
+        reasons: a `schema.REASONS` table.
+        decisions: the decision that counts, by type id.
+        taxonomy: the labels; the id of a decision says which, so names and kinds are today's.
+        name_threshold: see `AssignParams`.
+
+    Returns:
+        A `schema.ASSIGNMENTS` table, one row a landmark. `type` is the type that decided, or else the first by the
+        same rules, so that landmarks without a label still show what they are.
+
+    Raises:
+        UsageError: the threshold is not a number from 0 on.
+        TableError: a type of a landmark that is not in `categories`, or a decision about an unknown label.
+
+    Linear in landmarks and types.
+    """
+    if not name_threshold >= 0:
+        raise UsageError(
+            "name_threshold is out of range", got=name_threshold, expected="0 to 1, or above to switch off"
+        )
+    for decision in decisions.values():
+        if decision.action == LABEL and decision.label_id not in taxonomy.by_id:
+            advice = taxonomy.advice(decision.label_id)
+            raise TableError(f"decisions: {decision.type_id} has the unknown label {decision.label_id!r}", do=advice)
+    landmarks = categories.to_pylist()
+    stated = _types_by_landmark(landmarks, types)
+    why = {(row["space"], row["landmark_id"]): row["reason"] for row in reasons.to_pylist()}
+    order = _Order(types, parents_of(subclasses))
+    phrases = lexicon(taxonomy, decisions.values())
+    made = []
+    for landmark in landmarks:
+        key = landmark["space"], landmark["landmark_id"]
+        rows = order.sort(stated.get(key, ()))
+        found = [(row, find_decision(decisions, row["type_id"], row["type"])) for row in rows]
+        candidates = [_Candidate(row, decision) for row, decision in found if decision and decision.action == LABEL]
+        if candidates:
+            cells = _decided(candidates, order, taxonomy)
+        else:
+            cells = _undecided(landmark["name"], found, why.get(key, ""), phrases, taxonomy, name_threshold)
+        made.append({**landmark, **cells})
+    return from_rows(made, ASSIGNMENTS)
+
+
+class _Order:
+    """The order in which a landmark's types are asked."""
+
+    def __init__(self, types: pa.Table, parents: Mapping[str, Sequence[str]]) -> None:
+        self.counts = Counter(types["type_id"].to_pylist())
+        self.above = cache(lambda type_id: frozenset(ancestors(type_id, parents)))
+
+    def rank(self, row: Row) -> tuple[bool, bool]:
+        """Preferred before normal, then current before ended."""
+        return row["rank"] != "preferred", bool(row["ended"])
+
+    def sort(self, rows: Sequence[Row]) -> list[Row]:
+        """Types by all rules; a class counts as later than every type of the same rank below it."""
+
+        def key(row: Row) -> tuple[tuple[bool, bool], int, int, str]:
+            below = sum(row["type_id"] in self.above(r["type_id"]) for r in rows if self.rank(r) == self.rank(row))
+            return self.rank(row), below, -self.counts[row["type_id"]], row["type_id"]
+
+        return sorted(rows, key=key)
+
+    def reason(self, chosen: Row, other: Row) -> tuple[str, float]:
+        """Why one type came before another, and how far that can be trusted."""
+        if self.rank(chosen)[0] != self.rank(other)[0]:
+            return "the preferred statement", PREFERRED
+        if self.rank(chosen) != self.rank(other):
+            return "the statement that has not ended", PREFERRED
+        if other["type_id"] in self.above(chosen["type_id"]):
+            return "the more special type", PREFERRED
+        return "the type of more landmarks", COUNTED
+
+
+def _types_by_landmark(landmarks: Sequence[Row], types: pa.Table) -> dict[tuple[str, str], list[Row]]:
+    known = {(row["space"], row["landmark_id"]) for row in landmarks}
+    stated: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in types.select(["space", "landmark_id", "type_id", "type", "rank", "ended"]).to_pylist():
+        key = row["space"], row["landmark_id"]
+        if key not in known:
+            raise TableError(
+                f"types: {key[0]} landmark {key[1]} is not in the table categories",
+                do="check that train and index ids were not mixed",
+            )
+        stated[key].append(row)
+    return stated
+
+
+def _decided(candidates: Sequence[_Candidate], order: _Order, taxonomy: Taxonomy) -> dict[str, Any]:
+    first = candidates[0]
+    label = taxonomy.by_id[first.decision.label_id]
+    reason = f"{first.row['type']} was decided to be {label.label.strip()}"
+    if first.decision.type_id != first.row["type_id"]:
+        reason += f" under the id of its name, {first.decision.type_id}"
+    others = [c for c in candidates if c.decision.label_id != label.label_id]
+    confidence, runner_up = AGREED, ""
+    if others:
+        why, confidence = order.reason(first.row, others[0].row)
+        runner_up = taxonomy.by_id[others[0].decision.label_id].label
+        reason += f"; {why}, before {others[0].row['type']} ({runner_up.strip()})"
+    return {
+        "type_id": first.row["type_id"],
+        "type": first.row["type"],
+        "label_id": label.label_id,
+        "label": label.label,
+        "natural_or_human_made": label.natural_or_human_made,
+        "confidence": confidence,
+        "source": "decision",
+        "runner_up": runner_up,
+        "reason": reason,
+    }
+
+
+def _undecided(
+    name: str,
+    found: Sequence[tuple[Row, Decision | None]],
+    why: str,
+    phrases: Mapping[str, str],
+    taxonomy: Taxonomy,
+    threshold: float,
+) -> dict[str, Any]:
+    """A label from the name where that is sure enough, else none."""
+    first = found[0][0] if found else {"type_id": "", "type": ""}
+    cells: dict[str, Any] = {"type_id": first["type_id"], "type": first["type"], "runner_up": ""}
+    missing = _why_none(found, why)
+    clue = find_clue(name, phrases)
+    if clue and clue.confidence >= threshold:
+        label = taxonomy.by_id[clue.label_id]
+        return {
+            **cells,
+            "label_id": label.label_id,
+            "label": label.label,
+            "natural_or_human_made": label.natural_or_human_made,
+            "confidence": clue.confidence,
+            "source": "name",
+            "reason": f"the name has {clue.words!r} {clue.place}; {missing}",
+        }
+    nothing = dict.fromkeys(("label_id", "label", "natural_or_human_made"), "")
+    return {**cells, **nothing, "confidence": 0.0, "source": "none", "reason": missing}
+
+
+def _why_none(found: Sequence[tuple[Row, Decision | None]], why: str) -> str:
+    waiting = [row["type"] for row, decision in found if decision is None]
+    if waiting:
+        return f"no decision yet about {', '.join(waiting)}"
+    if found:
+        dropped = (f"{row['type']} ({decision.reason})" for row, decision in found if decision)
+        return f"dropped: {'; '.join(dropped)}"
+    if why and why != TYPED:
+        return f"no type ({why}): {REASONS.get(why, why)}"
+    return "no type is known"
+
+
+def _run(params: AssignParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
+    assignments = assign(
+        inputs["categories"],
+        inputs["types"],
+        inputs["subclasses"],
+        inputs["reasons"],
+        decisions_from_table(inputs["decisions"]),
+        read_taxonomy(label_files(params.labels)[0]),
+        name_threshold=params.name_threshold,
+    )
+    return {"assignments": assignments}
+
+
+def _reads(params: AssignParams) -> tuple[Path, ...]:
+    return label_files(params.labels)[:1]
+
+
+STAGE = Stage(
+    name="assign",
+    about="one label a landmark, or none with a reason",
+    params=AssignParams,
+    needs=("categories", "types", "subclasses", "reasons", "decisions"),
+    makes=("assignments",),
+    run=_run,
+    reads=_reads,
+)

@@ -1,0 +1,136 @@
+"""`hierlandmarks labels`: propose, review, assign, build, diff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hierlandmarks.cli import emit
+
+_FILE = click.Path(path_type=Path)
+_OUT = click.option("--out", type=_FILE, required=True, help="Run folder, as `hierlandmarks run` makes it.")
+_LABELS = click.option(
+    "--labels", type=_FILE, help="Folder with taxonomy.csv and decisions.csv [default: the bundled]."
+)
+_FORCE = click.option("--force", is_flag=True, help="Run even if up to date.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _emit_made(made: Path, ran: bool, as_json: bool) -> None:
+    emit({"made": str(made), "ran": ran}, as_json, str(made) if ran else f"{made} (up to date)")
+
+
+@click.group()
+def labels() -> None:
+    """Make the labels, step by step, on a run folder: propose, review, assign, build; diff two versions."""
+
+
+@labels.command()
+@_options(_OUT, _LABELS)
+@click.option("--model", default="auto", show_default=True, help="Text model: a name, a folder, or lexical-ngrams.")
+@click.option("--method", default="auto", show_default=True, help="agglomerative, kmeans or auto.")
+@_options(_FORCE, _JSON)
+def propose(out: Path, labels: Path | None, model: str, method: str, force: bool, as_json: bool) -> None:
+    """Embed the names of types, put like ones together, and suggest a label for each."""
+    from hierlandmarks_pipelines import cluster, embed
+    from hierlandmarks_pipelines.run import run_stage
+
+    ran = run_stage(embed.STAGE, embed.TextParams(model), out, force=force)
+    folder = model if Path(model).is_dir() else ""
+    params = cluster.ClusterParams(method=method, model=folder, labels=labels)
+    ran = run_stage(cluster.STAGE, params, out, force=force) or ran
+    _emit_made(out / "tables" / "proposals.parquet", ran, as_json)
+
+
+@labels.group()
+def review() -> None:
+    """Let a person decide: export a sheet, apply filled ones, see how far it is."""
+
+
+@review.command()
+@_options(_OUT, _LABELS, _FORCE, _JSON)
+def export(out: Path, labels: Path | None, force: bool, as_json: bool) -> None:
+    """Write OUT/review/review.csv: one row a type, those first that decide most landmarks."""
+    from hierlandmarks_pipelines import review
+    from hierlandmarks_pipelines.run import run_stage
+
+    ran = run_stage(review.STAGE, review.ReviewParams(labels), out, force=force)
+    _emit_made(out / "review" / "review.csv", ran, as_json)
+
+
+@review.command()
+@click.argument("sheets", type=_FILE, nargs=-1, required=True)
+@click.option("--labels", type=_FILE, default=Path("labels"), show_default=True, help="Folder to append decisions in.")
+@click.option("--reviewer", default="", help="Who decided, where a sheet's own column is empty.")
+@click.option("--date", "day", default=lambda: date.today().isoformat(), help="Of the decisions [default: today].")
+@click.option("--overrule", is_flag=True, help="Replace what another reviewer decided before.")
+@_JSON
+def apply(sheets: tuple[Path, ...], labels: Path, reviewer: str, day: str, overrule: bool, as_json: bool) -> None:
+    """Append what filled SHEETS decide to decisions.csv: all of it, or nothing."""
+    from hierlandmarks_pipelines.review import apply_sheets
+
+    new = apply_sheets(sheets, labels, reviewer=reviewer, date=day, overrule=overrule)
+    text = "\n".join([*map(str, new), f"{len(new)} decisions added to {labels / 'decisions.csv'}"])
+    emit({"added": [asdict(decision) for decision in new]}, as_json, text)
+
+
+@review.command()
+@_options(_OUT, _LABELS, _JSON)
+def status(out: Path, labels: Path | None, as_json: bool) -> None:
+    """How many types are decided, what that settles, and what the next rows of the sheet would."""
+    from hierlandmarks_pipelines.review import read_status
+
+    result = read_status(out, labels)
+    emit(asdict(result), as_json, result.text())
+
+
+@labels.command()
+@_options(_OUT, _LABELS)
+@click.option(
+    "--name-threshold", type=float, default=0.8, show_default=True, help="Least confidence of a name's words."
+)
+@_options(_FORCE, _JSON)
+def assign(out: Path, labels: Path | None, name_threshold: float, force: bool, as_json: bool) -> None:
+    """Give every landmark its label, or none with a reason."""
+    from hierlandmarks_pipelines import assign
+    from hierlandmarks_pipelines.run import run_stage
+
+    ran = run_stage(assign.STAGE, assign.AssignParams(name_threshold, labels), out, force=force)
+    _emit_made(out / "tables" / "assignments.parquet", ran, as_json)
+
+
+@labels.command()
+@_options(_OUT, _FORCE, _JSON)
+def build(out: Path, force: bool, as_json: bool) -> None:
+    """Make the tree and the label files in GLDv2's format."""
+    from hierlandmarks_pipelines import build
+    from hierlandmarks_pipelines.run import run_stage
+
+    ran = run_stage(build.STAGE, build.BuildParams(), out, force=force)
+    _emit_made(out / "labels", ran, as_json)
+
+
+@labels.command()
+@click.argument("before", type=_FILE)
+@click.argument("after", type=_FILE)
+@_JSON
+def diff(before: Path, after: Path, as_json: bool) -> None:
+    """What moved between two label CSVs, or two folders of them."""
+    from hierlandmarks_pipelines.labeldiff import diff_labels
+
+    result = diff_labels(before, after)
+    emit({**asdict(result), "agreement": result.agreement}, as_json, result.text())
