@@ -111,14 +111,28 @@ def open_release(name_or_folder: str | os.PathLike[str], *, verify: bool = False
             do="give the folder that `hierlandmarks export` made",
         )
     manifest = read_json(folder / MANIFEST)
-    if not isinstance(manifest, dict) or not {"format", "name", "splits", "files", "content_hash"} <= set(manifest):
-        raise CorruptInputError(f"{folder / MANIFEST} is no manifest of a release")
-    if manifest["format"] != FORMAT:
+    if isinstance(manifest, dict) and manifest.get("format", FORMAT) != FORMAT:
         raise CorruptInputError(
             f"{folder} has another format", got=manifest["format"], expected=FORMAT, do="update hierlandmarks"
         )
+    if not _well_formed(manifest):
+        raise CorruptInputError(f"{folder / MANIFEST} is no manifest of a release", do="export the release again")
     _check_files(folder, manifest["files"], verify)
     return Release(folder, manifest)
+
+
+def _well_formed(manifest: Any) -> bool:
+    """Whether everything that is read from a manifest later is there."""
+    try:
+        files, splits = manifest["files"], manifest["splits"]
+        named = [name for split in splits.values() for name in split["files"]]
+        numbers = [files[name]["rows"] for name in named] + [facts["bytes"] for facts in files.values()]
+        texts = [manifest["name"], *(part["content_hash"] for part in (manifest, *splits.values()))]
+        texts += [facts["sha256"] for facts in files.values()]
+        inside = all(not Path(name).is_absolute() and ".." not in Path(name).parts for name in files)
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return inside and all(isinstance(n, int) for n in numbers) and all(isinstance(t, str) for t in texts)
 
 
 def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: bool) -> None:

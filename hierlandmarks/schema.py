@@ -230,9 +230,8 @@ TABLES = {
         NODES,
         LEAVES,
         UNPLACED,
-        RELEASE,
     )
-}
+}  # RELEASE is not among them: its rows cross as shards in the folder `release`
 
 # Folders that cross a stage, beside the tables; each lies directly under the run folder.
 FOLDERS = {

@@ -118,3 +118,13 @@ def source(folder: Path, each: int = 3) -> pa.Table:
             row |= places.get(row["id"], {}) if row["file"] == file else {}
     clean = [{**row, "split": "train_clean"} for row in rows if row["split"] == "train" and row["landmark_id"] != "1"]
     return from_rows([*rows, *clean], IMAGES)
+
+
+def release(folder: Path, **params: Any) -> Path:
+    """Export the tiny world: tars to folder/source, release to folder/release."""
+    from hierlandmarks_pipelines.export import STAGE, Export
+
+    inputs = {**tables(), "images": source(folder / "source"), "source": folder / "source"}
+    (folder / "release").mkdir()
+    STAGE.run(Export(**{"name": "tiny", "rows_per_shard": 8, **params}), inputs, {"release": folder / "release"})
+    return folder / "release"

@@ -22,7 +22,7 @@ from hierlandmarks.errors import CorruptInputError, IncompleteError, TableError,
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.images import IMAGE_ID, TarImages
 from hierlandmarks.overview import overview
-from hierlandmarks.progress import track
+from hierlandmarks.progress import counted, track
 from hierlandmarks.releases import FORMAT, MANIFEST
 from hierlandmarks.schema import LEVELS, RELEASE
 from hierlandmarks.stages import Inputs, Outputs, Stage
@@ -194,10 +194,11 @@ def _write_split(
 
 def _reader(splits: Mapping[str, pa.Table], source: Path | None) -> Read:
     for split, rows in splits.items():
-        missing = pc.equal(rows["file"], "")
-        if (row := pc.index(missing, True).as_py()) >= 0:
+        missing = rows["id"].filter(pc.equal(rows["file"], ""))
+        if len(missing):
             raise IncompleteError(
-                f"{pc.sum(missing).as_py()} images of the split {split} are not at hand, the first {rows['id'][row]}",
+                f"the split {split} lacks {counted(len(missing), 'image')}",
+                got=f"no file for {missing[0]}",
                 do="fetch the images, or export with image_bytes: false",
             )
     if source is None:
