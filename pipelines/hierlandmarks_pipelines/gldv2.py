@@ -47,9 +47,8 @@ def read_categories(root: Path) -> pa.Table:
         table = read_csv(path, ("landmark_id", "category"), key=("landmark_id",))
         check_ids(table, "landmark_id", LANDMARK_ID, path)
         names = [category_title(cell).removeprefix(PREFIX) for cell in table["category"].to_pylist()]
-        tables.append(
-            table.append_column("name", pa.array(names, pa.string())).append_column("space", _fill(table, space))
-        )
+        table = table.append_column("name", pa.array(names, pa.string()))
+        tables.append(table.append_column("space", _fill(table, space)))
     return conform(pa.concat_tables(tables), schema.CATEGORIES, f"the landmarks of {root}")
 
 
@@ -87,28 +86,22 @@ def read_images(root: Path, categories: pa.Table, *, clean_only: bool = False) -
         for name in ("url", "author", "license", "title"):
             columns[name] = table[name] if name in table.column_names else _fill(table, "")
         parts.append(pa.table({"id": table["id"], "landmark_id": table["landmark_id"], **columns}))
-    return conform(
-        pa.concat_tables(part.select(schema.IMAGES.schema.names) for part in parts), schema.IMAGES, str(root)
-    )
+    images = pa.concat_tables(part.select(schema.IMAGES.schema.names) for part in parts)
+    return conform(images, schema.IMAGES, f"the images of {root}")
 
 
 def check_ids(table: pa.Table, column: str, pattern: str, path: Path) -> None:
     """Refuse a table in which an id has the wrong form, naming the first row.
 
+    Args:
+        pattern: IMAGE_ID or LANDMARK_ID.
+
     Raises:
         TableError: with the row as the reader of the CSV counts it.
     """
-    fine = pc.match_substring_regex(table[column], pattern)
-    row = pc.index(fine, False).as_py()
-    if row >= 0:
-        expected = "16 hex digits" if pattern == IMAGE_ID else "a whole number"
-        advice = "read and write ids as text, since some look like numbers" if pattern == IMAGE_ID else None
-        raise TableError(
-            f"{path} row {row + 2}: {column} is wrong",
-            got=repr(table[column][row].as_py()),
-            expected=expected,
-            do=advice,
-        )
+    expected = "16 hex digits" if pattern == IMAGE_ID else "a whole number"
+    advice = "read and write ids as text, since some look like numbers"
+    _refuse(pc.match_substring_regex(table[column], pattern), table, column, path, expected, advice)
 
 
 def check_landmarks(table: pa.Table, categories: pa.Table, space: str, path: Path) -> None:
@@ -117,17 +110,17 @@ def check_landmarks(table: pa.Table, categories: pa.Table, space: str, path: Pat
     Raises:
         TableError: naming row and id, and whether the other space has that id.
     """
-    own, other = (_of_space(categories, name)["landmark_id"] for name in (space, *({*schema.SPACES} - {space})))
-    known = pc.is_in(table["landmark_id"], value_set=own.combine_chunks())
-    row = pc.index(known, False).as_py()
+    here = pc.equal(categories["space"], space)
+    own, other = (categories.filter(rows) for rows in (here, pc.invert(here)))
+    row = pc.index(pc.is_in(table["landmark_id"], value_set=_values(own, "landmark_id")), False).as_py()
     if row >= 0:
         landmark_id = table["landmark_id"][row].as_py()
-        mixed = pc.index(other, landmark_id).as_py() >= 0
+        mixed = pc.index(other["landmark_id"], landmark_id).as_py() >= 0
         raise TableError(
-            f"{path} row {row + 2}: {space} has no landmark {landmark_id}",
+            f"{path} row {row + 2}: there is no {space} landmark {landmark_id}",
             got="an id of the other space" if mixed else None,
             expected=f"an id of {space}_label_to_category.csv",
-            do=f"use the {space} files together: train and index ids are different id spaces",
+            do="keep train and index files apart: they number their landmarks independently",
         )
 
 
@@ -150,27 +143,21 @@ def _read_train(root: Path, categories: pa.Table, clean_only: bool) -> pa.Table:
         train = _clean(root / "metadata" / "train_clean.csv", train, path)
     attribution = root / "metadata" / "train_attribution.csv"
     if attribution.is_file():
-        credits = read_csv(attribution, ("id", "author", "license", "title"), key=("id",))
+        given = read_csv(attribution, ("id", "author", "license", "title"), key=("id",))
         for name in ("author", "license", "title"):
-            train = train.append_column(name, lookup(train["id"], credits, name))
+            train = train.append_column(name, lookup(train["id"], given, name))
     return train
 
 
 def _clean(path: Path, train: pa.Table, train_path: Path) -> pa.Table:
     """The rows of train that train_clean.csv lists."""
     clean = read_csv(path, ("landmark_id", "images"), key=("landmark_id",))
-    listed = _explode(clean, "images")
-    place = pc.index_in(listed["images"], value_set=train["id"].combine_chunks())
+    listed = _explode(_numbered(clean), "images")
+    place = pc.index_in(listed["images"], value_set=_values(train, "id"))
     same = pc.equal(train["landmark_id"].take(place), listed["landmark_id"])
-    row = pc.index(pc.fill_null(same, False), False).as_py()
-    if row >= 0:
-        raise TableError(
-            f"{path} row {listed['row'][row].as_py()}: {listed['images'][row].as_py()!r} is no image of landmark "
-            f"{listed['landmark_id'][row].as_py()}",
-            expected=f"one of {train_path}",
-            do="use files of one version",
-        )
-    check_unique(listed.select(["images"]), ("images",), str(path), first_row=2)
+    expected = f"images of the row's landmark in {train_path}"
+    _refuse(pc.fill_null(same, False), listed, "images", path, expected, "use files of one version")
+    check_unique(listed.select(["images"]), ("images",), f"the images of {path}")
     return train.take(place)
 
 
@@ -179,66 +166,59 @@ def _read_index(root: Path, categories: pa.Table) -> pa.Table:
     index = read_csv(path, ("id",), key=("id",))
     check_ids(index, "id", IMAGE_ID, path)
     shown = read_csv(map_path, ("id", "landmark_id"), key=("id",))
-    check_ids(shown, "id", IMAGE_ID, map_path)
     check_landmarks(shown, categories, "index", map_path)
-    row = pc.index(pc.is_in(shown["id"], value_set=index["id"].combine_chunks()), False).as_py()
-    if row >= 0:
-        raise TableError(
-            f"{map_path} row {row + 2}: {shown['id'][row].as_py()} is no index image", expected=f"one of {path}"
-        )
+    _refuse(pc.is_in(shown["id"], value_set=_values(index, "id")), shown, "id", map_path, f"an id of {path}")
     return index.append_column("landmark_id", lookup(index["id"], shown, "landmark_id"))
 
 
 def _read_queries(root: Path, index: pa.Table) -> pa.Table:
     path, test_path = root / "ground_truth" / "retrieval_solution_v2.1.csv", root / "metadata" / "test.csv"
-    solution = read_csv(path, ("id", "images", "Usage"), key=("id",))
-    check_ids(solution, "id", IMAGE_ID, path)
-    test = read_csv(test_path, ("id",), key=("id",))
-    solution = solution.append_column("row", pa.array(range(2, solution.num_rows + 2), pa.int64()))
-    _refuse(
-        pc.is_in(solution["id"], value_set=test["id"].combine_chunks()), solution, "id", path, f"an id of {test_path}"
-    )
+    solution, test = read_csv(path, ("id", "images", "Usage"), key=("id",)), read_csv(test_path, ("id",), key=("id",))
+    check_ids(test, "id", IMAGE_ID, test_path)
+    _refuse(pc.is_in(solution["id"], value_set=_values(test, "id")), solution, "id", path, f"an id of {test_path}")
     usage = pa.array([*SCORED, NOT_SCORED], pa.string())
-    _refuse(pc.is_in(solution["Usage"], value_set=usage), solution, "Usage", path, "Public, Private or Ignored")
-    scored = solution.filter(pc.is_in(solution["Usage"], value_set=usage[:2]))
+    _refuse(pc.is_in(solution["Usage"], value_set=usage), solution, "Usage", path, ", ".join(usage.to_pylist()))
+    scored = _numbered(solution).filter(pc.not_equal(solution["Usage"], NOT_SCORED))
     if not scored.num_rows:
-        raise TableError(f"{path} scores no image", expected="rows with Usage Public or Private")
+        raise TableError(f"{path} scores no image", expected=f"rows with Usage {' or '.join(SCORED)}")
     relevant = _explode(scored, "images")
-    _refuse(
-        pc.is_in(relevant["images"], value_set=index["id"].combine_chunks()),
-        relevant,
-        "images",
-        path,
-        "ids of index.csv",
-    )
-    landmarks = lookup(relevant["images"], index, "landmark_id")
-    seen = pa.table({"id": relevant["id"], "landmark_id": landmarks}).filter(pc.not_equal(landmarks, ""))
-    counts = seen.group_by(["id", "landmark_id"]).aggregate([([], "count_all")])
+    known = pc.is_in(relevant["images"], value_set=_values(index, "id"))
+    _refuse(known, relevant, "images", path, "ids of index.csv for a scored image")
+    shown = relevant.select(["id"]).append_column("landmark_id", lookup(relevant["images"], index, "landmark_id"))
+    return scored.select(["id"]).append_column("landmark_id", lookup(scored["id"], _most_shown(shown), "landmark_id"))
+
+
+def _most_shown(shown: pa.Table) -> pa.Table:
+    """For every id the landmark it comes with most often, the smallest on a tie; ids without any are left out."""
+    counts = shown.filter(pc.not_equal(shown["landmark_id"], "")).group_by(["id", "landmark_id"])
+    counts = counts.aggregate([([], "count_all")])
     counts = counts.append_column("number", pc.cast(counts["landmark_id"], pa.int64()))
     order = [("id", "ascending"), ("count_all", "descending"), ("number", "ascending")]
     best = counts.sort_by(order).group_by("id", use_threads=False).aggregate([("landmark_id", "first")])
-    shown = lookup(scored["id"], best.rename_columns({"landmark_id_first": "landmark_id"}), "landmark_id")
-    return pa.table({"id": scored["id"], "landmark_id": shown})
+    return best.rename_columns({"id": "id", "landmark_id_first": "landmark_id"})
 
 
-def _refuse(fine: pa.ChunkedArray, table: pa.Table, column: str, path: Path, expected: str) -> None:
-    """Refuse the first row that is not fine; `row` is a column of the table."""
+def _refuse(
+    fine: pa.ChunkedArray, table: pa.Table, column: str, path: Path, expected: str, advice: str | None = None
+) -> None:
+    """Refuse the first row that is not fine, by its number in the CSV."""
     bad = pc.index(fine, False).as_py()
     if bad >= 0:
-        raise TableError(
-            f"{path} row {table['row'][bad].as_py()}: {column} is wrong",
-            got=repr(table[column][bad].as_py()),
-            expected=expected,
-        )
+        row = table["row"][bad].as_py() if "row" in table.column_names else bad + 2
+        value = repr(table[column][bad].as_py())
+        raise TableError(f"{path} row {row}: {column} is wrong", got=value, expected=expected, do=advice)
+
+
+def _numbered(table: pa.Table) -> pa.Table:
+    """The table with a column `row`: where each row stands in its CSV, whose header is row 1."""
+    return table.append_column("row", pa.array(range(2, table.num_rows + 2), pa.int64()))
 
 
 def _explode(table: pa.Table, column: str) -> pa.Table:
-    """One row for every word of a column; the column `row` says which CSV row it stood in."""
-    if "row" not in table.column_names:
-        table = table.append_column("row", pa.array(range(2, table.num_rows + 2), pa.int64()))
+    """One row for every word of a column; the other cells are repeated."""
     words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(table[column])).combine_chunks()
-    parents = pc.list_parent_indices(words)
-    return table.drop_columns([column]).take(parents).append_column(column, pc.list_flatten(words))
+    others = table.drop_columns([column]).take(pc.list_parent_indices(words))
+    return others.append_column(column, pc.list_flatten(words))
 
 
 def _places(root: Path, folder: str, ids: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
@@ -260,12 +240,12 @@ def _places(root: Path, folder: str, ids: pa.ChunkedArray) -> dict[str, pa.Chunk
 
 def lookup(ids: pa.ChunkedArray, table: pa.Table, column: str, missing: str | None = "") -> pa.ChunkedArray:
     """The value of a column for every id, joined on the table's column `id`; `missing` where the table lacks it."""
-    found = table[column].take(pc.index_in(ids, value_set=table["id"].combine_chunks()))
+    found = table[column].take(pc.index_in(ids, value_set=_values(table, "id")))
     return found if missing is None else pc.fill_null(found, missing)
 
 
-def _of_space(categories: pa.Table, space: str) -> pa.Table:
-    return categories.filter(pc.equal(categories["space"], space))
+def _values(table: pa.Table, column: str) -> pa.Array:
+    return table[column].combine_chunks()
 
 
 def _fill(table: pa.Table, text: str) -> pa.Array:
