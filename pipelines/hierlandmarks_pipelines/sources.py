@@ -66,8 +66,8 @@ def read_photo_list(files: PhotoList, source: Path) -> dict[str, pa.Table]:
             raise MissingDataError(
                 f"{files.folder / name} does not exist",
                 expected=f"{files.landmarks}, {files.photos} and {files.pictures}/IMAGE_ID.jpg",
-                do="set folder to the project's data folder (data/gldv2 in `shared` beside the checkout), or gather the "
-                "photos from the Wikimedia Commons addresses that GLDv2's train.csv lists",
+                do="set folder to the project's data folder (data/gldv2 in `shared` beside the checkout), or gather "
+                "the photos from the Wikimedia Commons addresses that GLDv2's train.csv lists",
             )
     tables = read_landmarks(files)
     photos = read_photos(files, tables["categories"])
