@@ -8,7 +8,9 @@ by functions registered under the entry-point group `hierlandmarks.releases`: na
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,7 +24,7 @@ from hierlandmarks.errors import ChecksumError, CorruptInputError, MissingDataEr
 from hierlandmarks.params import nearest
 from hierlandmarks.progress import say
 from hierlandmarks.schema import RELEASE, SPLITS
-from hierlandmarks.tables import atomic_folder, file_sha256, read_json
+from hierlandmarks.tables import file_sha256, read_json
 
 GROUP = "hierlandmarks.releases"
 FORMAT = 1  # of the manifest; raised when a reader of the old one would misread the new
@@ -77,8 +79,7 @@ def find_release(name_or_folder: str | os.PathLike[str]) -> Path:
         folder = home() / "releases" / f"{name_or_folder}-{__version__}"
         if not (folder / MANIFEST).is_file():
             say(f"building the release {name_or_folder} in {folder}, once")
-            with atomic_folder(folder) as part:
-                known[name_or_folder].load()(part)
+            _build(known[name_or_folder].load(), folder)
         return folder
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
@@ -88,6 +89,21 @@ def find_release(name_or_folder: str | os.PathLike[str]) -> Path:
     raise UsageError(
         f"there is no release {str(name_or_folder)!r} and no folder of that name", do=nearest(str(folder), known)
     )
+
+
+def _build(build: Callable[[Path], None], folder: Path) -> None:
+    """Build a release beside its place and move it there whole; of two builders at once the first one's stays."""
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    part.mkdir(parents=True)
+    try:
+        build(part)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not (folder / MANIFEST).is_file():
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def open_release(name_or_folder: str | os.PathLike[str], *, verify: bool = False) -> Release:

@@ -328,6 +328,20 @@ def test_a_build_that_fails_leaves_nothing(home: Path, monkeypatch: pytest.Monke
     assert not list((home / "releases").iterdir())
 
 
+def test_of_two_builders_the_first_stays(made: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = home / "releases" / f"tiny-{hl.__version__}"
+
+    def build(part: Path) -> None:
+        shutil.copytree(made, part, dirs_exist_ok=True)
+        shutil.copytree(made, folder)  # another process was quicker
+        (folder / "first").touch()
+
+    monkeypatch.setattr(releases, "entry_points", lambda group: [_Point(build)])
+    assert len(hl.load("tiny", "query")) == 3
+    assert (folder / "first").exists()
+    assert [path.name for path in (home / "releases").iterdir()] == [folder.name]
+
+
 def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIERLANDMARKS_HOME", "/a/b")
     assert releases.home() == Path("/a/b")
