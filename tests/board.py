@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 from PIL import Image, ImageDraw
 
 from hierlandmarks.metrics import evaluate_embeddings
 from hierlandmarks.schema import RELEASE
-from hierlandmarks.tables import content_hash, file_sha256, from_rows, write_json, write_parquet
+from hierlandmarks.tables import content_hash, file_sha256, from_rows, read_json, write_json, write_parquet
+from hierlandmarks_benchmark.submit import submit
 
 LANDMARKS = [  # name, label, kind, colour
     ("Niagara Falls", "waterfall", "natural", (70, 130, 180)),
@@ -26,6 +29,10 @@ LANDMARKS = [  # name, label, kind, colour
 ]
 SPLITS = {"index": 4, "query": 1}  # images a landmark
 HASH = "content_hash"
+HOSTILE = (
+    "\"'><script>hacked=1</script><img src=x onerror=hacked=1> \u202egnp.exe\u2066 | "
+    "[a](javascript:hacked=1) `b` {{ 7*7 }}"
+)
 
 
 def picture(landmark: int, number: int) -> bytes:
@@ -87,14 +94,13 @@ def make_release(folder: Path, name: str = "tiny") -> Path:
     return folder
 
 
-def make_evaluation(folder: Path, release: Path, noise: float, **changes: Any) -> Path:
+def make_evaluation(folder: Path, release: Path, noise: float) -> Path:
     """Evaluate embeddings that know the labels but for noise, and write the folder as `bench evaluate` does.
 
     Args:
         folder: of the evaluation; its name is the entry's.
         release: as `make_release` makes it.
         noise: 0 finds everything in order; 1 or more hardly anything.
-        changes: values of `scores.json` by path with '.', such as `provenance.model.name`; '.' is written '__'.
     """
     query, index = (from_rows(release_rows(split), RELEASE) for split in ("query", "index"))
     rng = np.random.default_rng(7)
@@ -125,14 +131,48 @@ def make_evaluation(folder: Path, release: Path, noise: float, **changes: Any) -
             "hardware": {"cores": 2},
         },
     }
-    for path, value in changes.items():
-        *parents, last = path.split("__")
-        target = scores
-        for parent in parents:
-            target = target[parent]
-        target[last] = value
     write_json(folder / "scores.json", scores)
     return folder
+
+
+def edit_meta(entry: Path, edit: Callable[[Any], None]) -> None:
+    """Change the `meta.yaml` of an entry."""
+    content = yaml.safe_load((entry / "meta.yaml").read_text())
+    edit(content)
+    (entry / "meta.yaml").write_text(yaml.safe_dump(content, allow_unicode=True))
+
+
+def edit_file(entry: Path, name: str, edit: Callable[[Any], None]) -> None:
+    """Change a JSON file of an entry and its hash with it."""
+    content = read_json(entry / name)
+    edit(content)
+    write_json(entry / name, content)
+    edit_meta(entry, lambda meta: meta["files"].update({name: file_sha256(entry / name)}))
+
+
+def make_hostile(release: Path, home: Path) -> Path:
+    """One entry whose every free field is an attack."""
+    evaluation = make_evaluation(home / "evaluation" / "hostile", release, 0.3)
+    content = read_json(evaluation / "scores.json")
+    content["track"] = HOSTILE
+    content["provenance"] |= {
+        "model": {"name": HOSTILE, "trained_on": HOSTILE, "loss": HOSTILE, "recipe": {HOSTILE: HOSTILE}},
+        "code_version": HOSTILE,
+        "date": HOSTILE,
+        "settings": {"</pre>": HOSTILE},
+        "hardware": {"x": ["\ud800", HOSTILE]},
+    }
+    (evaluation / "scores.json").write_text(json.dumps(content))  # escapes the lone surrogate
+    entry = submit(evaluation, release, home / "submissions")
+
+    def attack(examples: Any) -> None:
+        for example in examples:
+            for picture in (example["query"], *(result["picture"] for result in example["results"])):
+                picture.update(dict.fromkeys(("name", "label", "kind", "author", "license", "title"), HOSTILE))
+                picture["url"] = "javascript:hacked=1"
+
+    edit_file(entry, "examples.json", attack)
+    return entry.parent
 
 
 def _embed(table: pa.Table, noise: float, rng: np.random.Generator) -> tuple[Any, Any]:
