@@ -45,7 +45,8 @@ LICENCE = """\
 Labels, hierarchy and this card: [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), after the annotations of \
 Google Landmarks v2 (CC BY 4.0, Google). Images carry their own licences, named row by row in `license` with `author`, \
 `title` and `url`. Of photos from GLDv2, Google gives the train images as CC-BY without ND and the index and test \
-images as CC0 or public domain, each to be verified by whoever uses it.\
+images as CC0 or public domain, each to be verified by whoever uses it; it names authors and licences of train images \
+only, so the others are counted as not recorded.\
 """
 
 CITATION = """\

@@ -41,7 +41,8 @@ class Export:
         version: of the release.
         title: for people; the name if empty.
         about: a paragraph on where this release's landmarks and images come from, for the card.
-        validation: share of the train landmarks to set aside as the split `validation`, 0 <= share < 1.
+        validation: share of the train landmarks to set aside as the split `validation`, 0 <= share < 1; a label with
+            one landmark keeps it in train, so a little less is moved.
         labelled_only: leave images of landmarks without a label out of train, train_clean and validation; index and
             query always keep theirs, with empty cells and codes of -1.
         image_bytes: whether the shards carry the pictures.

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierlandmarks import Hierarchy
@@ -29,6 +29,7 @@ def trees(draw: st.DrawFn) -> pa.Table:
     return pa.Table.from_pylist(draw(st.permutations(rows)))
 
 
+@settings(deadline=None)
 @given(trees())
 def test_it_agrees_with_networkx(nodes: pa.Table) -> None:
     tree = Hierarchy.from_table(nodes)
@@ -39,6 +40,7 @@ def test_it_agrees_with_networkx(nodes: pa.Table) -> None:
         assert {*tree.ancestors(node)} == nx.ancestors(tree.graph, node)
 
 
+@settings(deadline=None)
 @given(trees())
 def test_level_is_the_depth_of_the_lowest_common_ancestor(nodes: pa.Table) -> None:
     tree = Hierarchy.from_table(nodes)
@@ -52,6 +54,7 @@ def test_level_is_the_depth_of_the_lowest_common_ancestor(nodes: pa.Table) -> No
     assert (levels == levels.T).all()
 
 
+@settings(deadline=None)
 @given(trees())
 def test_the_table_gives_it_back(nodes: pa.Table) -> None:
     tree = Hierarchy.from_table(nodes)
@@ -59,6 +62,7 @@ def test_the_table_gives_it_back(nodes: pa.Table) -> None:
     assert sorted(tree.to_table()["node_id"].to_pylist()) == sorted(nodes["node_id"].to_pylist())
 
 
+@settings(deadline=None)
 @given(trees(), st.data())
 def test_one_wrong_parent_never_passes_for_a_tree_of_the_same_shape(nodes: pa.Table, data: st.DataObject) -> None:
     rows = nodes.to_pylist()
@@ -84,6 +88,7 @@ def columns(draw: st.DrawFn) -> dict[str, list[str]]:
     }
 
 
+@settings(deadline=None)
 @given(columns())
 def test_columns_encode_as_they_compare(table: dict[str, list[str]]) -> None:
     tree = Hierarchy.from_columns(table)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hierlandmarks as hl
@@ -140,6 +140,7 @@ worlds = st.lists(st.integers(0, 4), min_size=2, max_size=40).map(
 )
 
 
+@settings(deadline=None)
 @given(worlds, st.floats(0, 0.95), st.integers(0, 3))
 def test_validation_is_disjoint_and_stratified(table: pa.Table, share: float, seed: int) -> None:
     found, left_out = split_rows(table, validation=share, labelled_only=True, seed=seed)
