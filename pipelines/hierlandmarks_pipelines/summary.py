@@ -78,7 +78,7 @@ def _release_text(manifest: dict[str, Any]) -> str:
 def _scores(out: Path) -> dict[str, dict[str, float]]:
     found = {}
     for path in sorted((out / "evaluation").glob("*/scores.json")):
-        found[path.parent.name] = read_json(path)["mean"]
+        found[path.parent.name] = read_json(path)["report"]["mean"]
     return dict(sorted(found.items(), key=lambda item: -item[1]["h_ap"]))
 
 
