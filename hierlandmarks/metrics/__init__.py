@@ -14,8 +14,11 @@ from __future__ import annotations
 from hierlandmarks.metrics.columns import Cutoffs
 from hierlandmarks.metrics.confidence import Comparison
 from hierlandmarks.metrics.evaluate import evaluate_embeddings, evaluate_rankings, evaluate_scores
+from hierlandmarks.metrics.gldv2 import evaluate_gldv2
 from hierlandmarks.metrics.report import Report
 from hierlandmarks.metrics.task import Options
+from hierlandmarks.metrics.top import top_rankings
+from hierlandmarks.metrics.trec import evaluate_run
 
 __all__ = [
     "Comparison",
@@ -23,6 +26,9 @@ __all__ = [
     "Options",
     "Report",
     "evaluate_embeddings",
+    "evaluate_gldv2",
     "evaluate_rankings",
+    "evaluate_run",
     "evaluate_scores",
+    "top_rankings",
 ]

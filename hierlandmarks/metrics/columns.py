@@ -90,7 +90,7 @@ class Plan:
     @property
     def columns(self) -> tuple[str, ...]:
         """Column names, in the order of `row`."""
-        names = [name for name in ("h_ap", "ndcg", "asi") if name in self.metrics]
+        names: list[str] = [name for name in ("h_ap", "ndcg", "asi") if name in self.metrics]
         names += [f"{family}_{k}" for family in ("ndcg_at", "tree_distance_at") for k in self.cuts(family)]
         for c in self.binary_columns:
             names += [f"{name}_{c}" for name in ("ap", "ap_exclusive", "map_at_r") if name in self.metrics]
@@ -99,14 +99,19 @@ class Plan:
             ]
         return tuple(names)
 
-    def prefix(self, counts: Ints) -> int | None:
-        """How many top ranks decide every metric asked for, or None where only the whole ranking does."""
+    def prefix(self, counts: Ints) -> Ints | None:
+        """How many top ranks decide every metric asked for, for each query, or None where only the whole ranking does.
+
+        Args:
+            counts: … × (L + 1) integers, items of each exact level.
+        """
         if not set(self.metrics) <= set(PREFIX):
             return None
-        depth = max((max(self.cuts(family), default=1) for family in PREFIX if family != "map_at_r"), default=1)
+        cuts = max((k for family in vars(self.cutoffs) for k in self.cuts(family)), default=1)
+        depth = np.full(counts.shape[:-1], cuts, dtype=np.int64)
         if "map_at_r" in self.metrics:
-            positives = (int(counts[self.depth - c :].sum()) for c in self.binary_columns)
-            depth = max(depth, *positives)
+            positives = [counts[..., self.depth - c :].sum(axis=-1) for c in self.binary_columns]
+            depth = np.maximum.reduce([depth, *positives])
         return depth
 
 

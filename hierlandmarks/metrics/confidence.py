@@ -43,7 +43,8 @@ def bootstrap(values: Floats, parts: NDArray[np.int64], resamples: int = 10_000,
     Returns:
         C × 2, the 2.5 % and 97.5 % points; NaN for a column that is nowhere defined.
 
-    Complexity: O(Q · resamples) draws, then one matrix product a chunk of 50 resamples. Source: Efron & Tibshirani, 1993.
+    Complexity: O(Q · resamples) draws, then one matrix product a chunk of 50 resamples. Source: Efron & Tibshirani,
+    1993.
     """
     defined = np.isfinite(values)
     patterns, which = np.unique(defined, axis=1, return_inverse=True)  # columns share few patterns of NaN
@@ -63,7 +64,7 @@ def bootstrap(values: Floats, parts: NDArray[np.int64], resamples: int = 10_000,
         sums = (drawn @ table).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             means: Floats = sums[:, : values.shape[1]] / sums[:, values.shape[1] :][:, which.ravel()]
-        return means + centre
+        return np.asarray(means + centre, dtype=np.float64)
 
     means = np.concatenate(in_threads(chunk, _chunks(resamples, seed)))
     out = np.full((values.shape[1], 2), np.nan)
@@ -84,7 +85,8 @@ def permutation_test(first: Floats, second: Floats, permutations: int = 10_000, 
     Returns:
         One comparison a column; NaN where no query is defined in both.
 
-    Complexity: O(Q · permutations) random bits and one matrix product a chunk of 50. Source: Smucker et al., CIKM 2007, with the
+    Complexity: O(Q · permutations) random bits and one matrix product a chunk of 50. Source: Smucker et al., CIKM
+    2007, with the
     add-one estimate of Phipson & Smyth, 2010.
     """
     difference = second - first

@@ -1,7 +1,7 @@
 """The loop over blocks: scores of a block of queries against the whole gallery, ranked and measured, then forgotten.
 
-Full-ranking metrics need the order of one query's gallery at a time, so all that is kept of gallery size is a block of score rows:
-`block_rows` of them, about 52 MB where the gallery allows.
+Full-ranking metrics need the order of one query's gallery at a time, so all that is kept of gallery size is a block
+of score rows: `block_rows` of them, about 52 MB where the gallery allows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def choose_backend(backend: Backend, work: int) -> Literal["numpy", "compiled"]:
     there = find_spec("numba") is not None
     if backend == "compiled" and not there:
         raise UsageError("the compiled backend needs numba", do="pip install numba, or take backend='numpy'")
-    return "compiled" if there and backend != "numpy" and (backend == "compiled" or work >= WORTH_COMPILING) else "numpy"
+    return (
+        "compiled" if there and backend != "numpy" and (backend == "compiled" or work >= WORTH_COMPILING) else "numpy"
+    )
 
 
 def measure(scorer: Scorer, paths: Paths, plan: Plan, ties: Ties = "position", backend: Backend = "auto") -> Measured:
@@ -56,7 +58,8 @@ def measure(scorer: Scorer, paths: Paths, plan: Plan, ties: Ties = "position", b
         paths: who matches whom.
         plan: what to compute.
         ties: the order among equal scores.
-        backend: `compiled` needs numba; `auto` takes it where it is installed and worth its start. The values are equal.
+        backend: `compiled` needs numba; `auto` takes it where it is installed and worth its start. The values are
+            equal.
 
     Raises:
         UsageError: see `choose_backend`.
@@ -70,8 +73,11 @@ def measure(scorer: Scorer, paths: Paths, plan: Plan, ties: Ties = "position", b
         compiled.measure(scorer, paths, plan, ties, measured)
         return measured
     for start, block in scorer.blocks():
-        queries = range(start, start + len(block))
-        if not all(in_threads(lambda q, s=start, b=block: measure_query(b[q - s], q, paths, plan, ties, measured), queries)):
+
+        def one(query: int, start: int = start, block: Scores = block) -> bool:
+            return measure_query(block[query - start], query, paths, plan, ties, measured)
+
+        if not all(in_threads(one, range(start, start + len(block)))):
             scorer.refuse(start, block)
     return measured
 
@@ -90,11 +96,11 @@ def rank_query(scores: Scores, paths: Paths, query: int, plan: Plan, ties: Ties)
     """Rank one query's gallery: all of it, or its top where that decides every metric asked for."""
     skip = int(paths.skip[query])
     prefix = plan.prefix(paths.counts(query))
-    if prefix is None or 4 * prefix >= len(scores):
+    if prefix is None or 4 * int(prefix) >= len(scores):
         return rank(scores, paths.levels(query), skip, ties)
     key = ordinals(scores)
-    last = prefix + 1  # one more than needed, for the query may be among them
+    last = int(prefix) + 1  # one more than needed, for the query may be among them
     rows = np.flatnonzero(key <= np.partition(key, last)[last])
     place = int(np.searchsorted(rows, skip))
     here = place if place < len(rows) and rows[place] == skip else -1
-    return rank(scores[rows], paths.levels(query, rows), here, ties)
+    return rank(scores[rows], paths.levels(query, rows), here, ties, int(prefix))

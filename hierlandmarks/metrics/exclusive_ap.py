@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from hierlandmarks.metrics.average_precision import average_precision
-from hierlandmarks.metrics.relevance import Ints
+from hierlandmarks.metrics.relevance import Ints, Levels
 
 
-def exclusive_ap(ranks: Ints, levels: Ints, counts: Ints, level: int) -> float:
-    """AP#l ("exclude level") of one query: positives are the items of level = l, items of level > l leave the ranking first.
+def exclusive_ap(ranks: Ints, levels: Levels, counts: Ints, level: int) -> float:
+    """AP#l ("exclude level") of one query: positives have level = l, and items of level > l leave the ranking first.
 
     It tells whether the items of a coarse level are found at all, where plain AP is led by the finer ones inside it.
 

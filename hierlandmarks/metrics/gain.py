@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hierlandmarks.metrics.relevance import Floats, Ints, gain_of_levels
+from hierlandmarks.metrics.relevance import Floats, Ints, Levels, gain_of_levels
 
 
 @lru_cache(maxsize=4)
@@ -18,11 +18,11 @@ def discounts(size: int) -> Floats:
     return table
 
 
-def ndcg(ranks: Ints, levels: Ints, counts: Ints, k: int | None = None, gains: Floats | None = None) -> float:
+def ndcg(ranks: Ints, levels: Levels, counts: Ints, k: int | None = None, gains: Floats | None = None) -> float:
     """Normalised discounted cumulative gain of one query.
 
-    NDCG = Σ (2^l − 1)/log2(1 + rank) over the same sum for the ideal order of the *whole* gallery; NDCG@k cuts both sums at k.
-    (Released code takes the ideal order of the cut list, which rewards leaving items out.)
+    NDCG = Σ (2^l − 1)/log2(1 + rank) over the same sum for the ideal order of the *whole* gallery; NDCG@k cuts both
+    sums at k. (Released code takes the ideal order of the cut list, which rewards leaving items out.)
 
     Args:
         ranks: n ranks ≥ 1, ascending, of the retrieved relevant items.

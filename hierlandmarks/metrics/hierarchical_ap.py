@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from hierlandmarks.metrics.relevance import Floats, Ints
+from hierlandmarks.metrics.relevance import Floats, Ints, Levels
 
 
-def h_ap(ranks: Ints, levels: Ints, counts: Ints, relevance: Floats) -> float:
+def h_ap(ranks: Ints, levels: Levels, counts: Ints, relevance: Floats) -> float:
     """Hierarchical average precision of one query.
 
-    H-AP = Σ_{k∈Ω⁺} H-rank(k)/rank(k) / Σ_{k∈Ω⁺} rel(k), with H-rank(k) = rel(k) + Σ_{j∈Ω⁺ ranked above k} min(rel(j), rel(k)).
-    In [0, 1]; 1 only where no item is preceded by one of lower relevance; AP where relevance is binary. Computed by item, so
-    two levels of equal relevance count once (the released code counts them twice: its perfect ranking can score 2).
+    H-AP = Σ_{k∈Ω⁺} H-rank(k)/rank(k) / Σ_{k∈Ω⁺} rel(k), with H-rank(k) = rel(k) + Σ_{j∈Ω⁺ ranked above k}
+    min(rel(j), rel(k)). In [0, 1]; 1 only where no item is preceded by one of lower relevance; AP where relevance is
+    binary. Computed by item, so two levels of equal relevance count once (the released code counts them twice: its
+    perfect ranking can score 2).
 
     Args:
         ranks: n ranks ≥ 1, ascending, of the relevant items (level ≥ 1) that were retrieved.
         levels: n levels in 1 … L.
-        counts: L + 1 integers, the gallery's items of each exact level; a relevant item that was not retrieved adds nothing
-            above the line and its relevance below it.
+        counts: L + 1 integers, the gallery's items of each exact level; a relevant item that was not retrieved adds
+            nothing above the line and its relevance below it.
         relevance: L + 1 floats from `relevance_of_levels`.
 
     Returns:

@@ -21,7 +21,7 @@ def check_ids(ids: ArrayLike | None, name: str, n: int) -> pd.Index[Any]:
     """
     if ids is None:
         return pd.RangeIndex(n)
-    index = pd.Index(ids)
+    index: pd.Index[Any] = pd.Index(np.asarray(ids) if not isinstance(ids, pd.Index | pd.Series) else ids)
     if index.ndim != 1 or len(index) != n:
         raise UsageError(f"{name} do not fit", got=f"{len(index)} ids", expected=f"{n}, one a row")
     if (bad := np.flatnonzero(index.isna())).size:

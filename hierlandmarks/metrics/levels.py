@@ -1,8 +1,8 @@
 """The level of a pair: how many labels, counted from the coarse end, a query and a gallery item share.
 
-Labels become *path codes* once, so that the level of a pair is a count of equal integers: code p of an item numbers the whole path of its
-p coarsest labels. An empty label (−1) never matches, another empty one included, and cuts the path there: what lies below is not
-compared, so two photos of one landmark whose coarsest label is empty are at level 0.
+Labels become *path codes* once, so that the level of a pair is a count of equal integers: code p of an item numbers
+the whole path of its p coarsest labels. An empty label (−1) never matches, another empty one included, and cuts the
+path there: what lies below is not compared, so two photos of one landmark whose coarsest label is empty are at level 0.
 """
 
 from __future__ import annotations

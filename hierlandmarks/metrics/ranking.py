@@ -1,11 +1,14 @@
 """From the scores of one query to the ranks and levels of its relevant items, in numpy.
 
-Order: score descending in float32, then position in the gallery ascending, so the outcome depends on nothing else. `−0.0` equals `0.0`.
+Order: score descending in float32, then position in the gallery ascending, so the outcome depends on nothing else.
+`−0.0` equals `0.0`.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -15,6 +18,8 @@ from hierlandmarks.metrics.relevance import Ints
 
 Ties = Literal["position", "optimistic", "pessimistic"]
 Scores = NDArray[np.float32]
+
+HIGH = int(sys.byteorder == "little")  # which half of an int64 is the upper one
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,28 @@ class Ranked:
     tied: bool = False
 
 
-def ordinals(scores: Scores) -> NDArray[np.uint32]:
+def ordinals(scores: Scores) -> NDArray[np.int32]:
     """Integers that rise as float32 scores fall, equal where scores are equal.
 
     >>> ordinals(np.array([1.0, 0.0, -0.0, -1.0], dtype=np.float32)).tolist()
-    [1082130431, 2147483647, 2147483647, 3212836864]
+    [-1065353217, -1, -1, 1065353216]
     """
-    bits = (scores + np.float32(0)).view(np.uint32)  # −0.0 + 0.0 is 0.0
-    return np.where(bits >> 31 != 0, bits, bits ^ np.uint32(0x7FFFFFFF))
+    bits = (scores + np.float32(0)).view(np.int32)  # −0.0 + 0.0 is 0.0
+    bits ^= (bits >> 31) & 0x7FFFFFFF  # the magnitude of negative numbers counts down
+    return np.invert(bits, out=bits)
 
 
-def rank(scores: Scores, levels: NDArray[np.uint8], skip: int = -1, ties: Ties = "position") -> Ranked:
+@lru_cache(maxsize=4)
+def _positions(size: int, shift: int) -> NDArray[np.int64]:
+    """0 … `size` − 1, shifted left; shared between calls, so not writable."""
+    table = np.arange(size, dtype=np.int64) << shift
+    table.setflags(write=False)
+    return table
+
+
+def rank(
+    scores: Scores, levels: NDArray[np.uint8], skip: int = -1, ties: Ties = "position", top: int | None = None
+) -> Ranked:
     """Rank one query's gallery and keep the relevant items.
 
     Args:
@@ -52,21 +68,24 @@ def rank(scores: Scores, levels: NDArray[np.uint8], skip: int = -1, ties: Ties =
         levels: G levels in 0 … L.
         skip: the row of the query itself, left out; −1 for none.
         ties: the order among equal scores: by position, the best level first, or the worst first.
+        top: how many of the first ranks to look for ties in; all by default.
 
     Complexity: one sort of G 64-bit integers, each a score, a position and a level, so nothing is gathered afterwards.
     """
-    bits = np.uint64(max(1, int(levels.max(initial=0)).bit_length()))
-    mask = (np.uint64(1) << bits) - np.uint64(1)
+    bits = max(1, int(levels.max(initial=0)).bit_length())
+    mask = (1 << bits) - 1
+    key = ordinals(scores).astype(np.int64)
+    key <<= 32
     if ties == "position":
-        second = np.arange(len(scores), dtype=np.uint64)
+        key |= _positions(len(scores), bits)
     else:
-        second = levels.astype(np.uint64) ^ (mask if ties == "optimistic" else np.uint64(0))
-    key = (ordinals(scores).astype(np.uint64) << np.uint64(32)) | (second << bits) | levels
+        key |= (levels.astype(np.int64) ^ (mask if ties == "optimistic" else 0)) << bits
+    key |= levels
     if skip >= 0:
         key = np.delete(key, skip)
     key.sort()
-    level = (key & mask).astype(np.uint8)
-    same = (key[1:] >> np.uint64(32)) == (key[:-1] >> np.uint64(32))
-    tied = bool((same & (level[1:] != level[:-1])).any())
+    level = (key.astype(np.uint8)) & np.uint8(mask)
+    high, first = key.view(np.int32)[HIGH::2][:top], level[:top]
+    tied = bool(((high[1:] == high[:-1]) & (first[1:] != first[:-1])).any())
     relevant = np.flatnonzero(level)
     return Ranked(relevant + 1, level[relevant], len(key), tied)

@@ -1,4 +1,4 @@
-"""R@k: is there a positive near the top?"""
+"""R@k: whether there is a positive near the top."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from hierlandmarks.errors import UsageError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Levels = NDArray[np.integer[Any]]
 
 KINDS = ("proportional", "decomposed")
 
@@ -29,12 +31,14 @@ def relevance_of_levels(
             are not read.
         kind: `proportional` or `decomposed`.
         alpha: exponent of `proportional`, ≥ 0.
-        weights: w_1 … w_L of `decomposed`, from the coarsest level to the landmark, ≥ 0 with sum 1; 1/L each by default.
+        weights: w_1 … w_L of `decomposed`, from the coarsest level to the landmark, ≥ 0 with sum 1; 1/L each by
+            default.
 
     Returns:
         … × (L + 1) floats; 0 for level 0 and, under `proportional`, for levels without items.
 
-    Source: Ramzi et al., TPAMI 2025 (arXiv 2309.08250) and HAPPIER (ECCV 2022, arXiv 2207.04873). The released code counts
+    Source: Ramzi et al., TPAMI 2025 (arXiv 2309.08250) and HAPPIER (ECCV 2022, arXiv 2207.04873). The released code
+    counts
     the query set and the query itself; here the counts are of the gallery.
 
     >>> relevance_of_levels(np.array([9, 4, 2, 1])).round(3).tolist()

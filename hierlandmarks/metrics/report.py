@@ -114,7 +114,7 @@ class Report:
         """The report for a terminal: a line a metric, in percent, with its interval."""
         lines = [f"{'metric':<22} {'mean %':>7}  {'95 % interval':<16} queries"]
         for name, value, low, high, queries, skipped in self.table().itertuples(index=False):
-            scale = 1.0 if name.startswith("tree_distance") else 100.0
+            scale = 1.0 if name.startswith(("tree_distance", "position")) else 100.0  # no shares
             note = f" ({skipped} skipped)" if skipped else ""
             lines.append(
                 f"{name:<22} {scale * value:>7.2f}  [{scale * low:.2f}, {scale * high:.2f}]".ljust(49)

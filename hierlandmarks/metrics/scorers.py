@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from hierlandmarks.errors import CorruptInputError
 from hierlandmarks.metrics.ranking import Scores
-from hierlandmarks.metrics.sources import ArraySource, Source
+from hierlandmarks.metrics.sources import Source
 
-BUDGET = 52 << 20  # bytes of score rows held at a time
-FEWEST_ROWS = 64  # under this a matrix product waits for memory rather than arithmetic
-TILE = 16_384  # gallery rows read and multiplied at a time, where the gallery is no float32 array
+BUDGET = 52 << 20  # bytes of score rows held at a time, where that leaves enough of them
+ROWS = (128, 1024)  # fewer make a matrix product wait for memory rather than arithmetic, more gain nothing
+CEILING = 1 << 30  # bytes of score rows that are never exceeded, for galleries of millions
+TILE = 16_384  # gallery rows multiplied, and read from a file, at a time
 
 
 class Scorer(Protocol):
@@ -23,6 +24,10 @@ class Scorer(Protocol):
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
         """(first query, B × G scores); the scores may be overwritten once the next block is asked for."""
+        ...
+
+    def tiles(self) -> Iterator[tuple[int, int, Scores]]:
+        """(first query, first gallery row, B × T scores), the gallery in order within a block of queries; likewise."""
         ...
 
     def refuse(self, start: int, block: Scores) -> NoReturn:
@@ -33,13 +38,18 @@ class Scorer(Protocol):
 class MatrixScorer:
     """Scores that are there already: Q × G."""
 
-    def __init__(self, scores: NDArray[Any], rows: int) -> None:
-        self.scores, self.rows = scores, rows
+    def __init__(self, scores: NDArray[Any]) -> None:
+        self.scores = scores
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
         """Consecutive rows as float32."""
-        for start in range(0, len(self.scores), self.rows):
-            yield start, np.ascontiguousarray(self.scores[start : start + self.rows], dtype=np.float32)
+        for start, stop in itertools.pairwise(query_edges(*self.scores.shape)):
+            yield start, np.ascontiguousarray(self.scores[start:stop], dtype=np.float32)
+
+    def tiles(self) -> Iterator[tuple[int, int, Scores]]:
+        """Whole rows: there is nothing to gain from less."""
+        for start, block in self.blocks():
+            yield start, 0, block
 
     def refuse(self, start: int, block: Scores) -> NoReturn:
         """Name the first score that is not finite."""
@@ -47,26 +57,43 @@ class MatrixScorer:
 
 
 class ProductScorer:
-    """Inner products of two sources of vectors."""
+    """Inner products of two sources of vectors.
 
-    def __init__(self, query: Source, gallery: Source, rows: int) -> None:
-        self.query, self.gallery, self.rows = query, gallery, rows
+    The last bit of a product depends on the shape of the matrices it is computed with, so both are cut at places
+    that follow from their sizes alone: the scores are the same from an array, a memory map or shards, whichever
+    metrics are asked for.
+    """
+
+    def __init__(self, query: Source, gallery: Source) -> None:
+        self.query, self.gallery = query, gallery
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
         """Consecutive blocks of queries against the gallery, tile by tile into one buffer."""
         size = self.gallery.shape[0]
-        whole = isinstance(self.gallery, ArraySource) and self.gallery.array.dtype == np.float32
-        tiles = [0, size] if whole else balanced(size, TILE)
-        starts = balanced(self.query.shape[0], self.rows)
-        buffer = np.empty((max(2, max(np.diff(starts))), size), dtype=np.float32)
-        for start, stop in itertools.pairwise(starts):
-            vectors = self.query.read(start, stop)
-            # one row alone would take another routine of the BLAS, with other rounding: never less than two
-            vectors = np.concatenate((vectors, vectors)) if len(vectors) == 1 else vectors
-            for a, b in itertools.pairwise(tiles):
-                with np.errstate(all="ignore"):  # what is not finite is refused by row
-                    np.matmul(vectors, self.gallery.read(a, b).T, out=buffer[: len(vectors), a:b])
-            yield start, buffer[: stop - start]
+        edges = query_edges(self.query.shape[0], size)
+        buffer = np.empty((max(np.diff(edges)), size), dtype=np.float32)
+        for start, stop in itertools.pairwise(edges):
+            block = buffer[: stop - start]
+            for _ in self._products(start, stop, block):
+                pass
+            yield start, block
+
+    def tiles(self) -> Iterator[tuple[int, int, Scores]]:
+        """The same scores a tile at a time."""
+        for start, stop in itertools.pairwise(query_edges(self.query.shape[0], self.gallery.shape[0])):
+            for first, tile in self._products(start, stop, None):
+                yield start, first, tile
+
+    def _products(self, start: int, stop: int, into: Scores | None) -> Iterator[tuple[int, Scores]]:
+        """(first gallery row, scores) by tile, side by side in `into` or each in the place of the last."""
+        edges = balanced(self.gallery.shape[0], TILE)
+        vectors = self.query.read(start, stop)
+        own = np.empty((stop - start, max(np.diff(edges))), dtype=np.float32) if into is None else into
+        for a, b in itertools.pairwise(edges):
+            tile = own[:, : b - a] if into is None else into[:, a:b]
+            with np.errstate(all="ignore"):  # what is not finite is refused by row
+                np.matmul(vectors, self.gallery.read(a, b).T, out=tile)
+            yield a, tile
 
     def refuse(self, start: int, block: Scores) -> NoReturn:
         """Name the first row of queries or gallery that is not finite, or the first score."""
@@ -85,9 +112,15 @@ def refuse_score(start: int, block: Scores) -> NoReturn:
     raise CorruptInputError(what, expected="a finite float32", do="normalise the embeddings")
 
 
-def block_rows(size: int) -> int:
-    """Queries whose score rows are held at a time for a gallery of `size`."""
-    return max(FEWEST_ROWS, BUDGET // (4 * max(size, 1)))
+def query_edges(queries: int, size: int) -> list[int]:
+    """Where queries are cut into blocks for a gallery of `size`: about 52 MB of scores, or 128 rows of them.
+
+    >>> query_edges(256, 100_000)
+    [0, 128, 256]
+    """
+    row = 4 * max(size, 1)
+    rows = min(max(ROWS[0], min(ROWS[1], BUDGET // row)), max(2, CEILING // row))
+    return balanced(queries, rows)
 
 
 def balanced(total: int, at_most: int) -> list[int]:

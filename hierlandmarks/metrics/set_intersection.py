@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from hierlandmarks.metrics.relevance import Ints
+from hierlandmarks.metrics.relevance import Ints, Levels
 
 
-def asi(ranks: Ints, levels: Ints, counts: Ints) -> float:
+def asi(ranks: Ints, levels: Levels, counts: Ints) -> float:
     """Average set intersection of one query.
 
-    SI(n) = |multiset of levels in the top n ∩ the same of the ideal top n| / n, and ASI is its mean over n = 1 … |Ω⁺|. In [0, 1];
-    1 exactly where the ranking is ideal.
+    SI(n) = |multiset of levels in the top n ∩ the same of the ideal top n| / n, and ASI is its mean over n = 1 …
+    |Ω⁺|. In [0, 1]; 1 exactly where the ranking is ideal.
 
     Args:
         ranks: n ranks ≥ 1, ascending, of the retrieved relevant items.

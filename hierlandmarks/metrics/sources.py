@@ -43,12 +43,12 @@ class SafetensorsSource:
         from safetensors import safe_open
 
         self.path = path
-        self._file = safe_open(str(path), framework="numpy")
-        names = [n for n in self._file.keys() if len(self._file.get_slice(n).get_shape()) == 2]  # noqa: SIM118
+        file: Any = safe_open(str(path), framework="numpy")
+        names = [name for name in list(file.keys()) if len(file.get_slice(name).get_shape()) == 2]
         name = "embeddings" if "embeddings" in names else names[0] if len(names) == 1 else None
         if name is None:
             raise CorruptInputError(f"{path} has no tensor of vectors", got=names, expected="one named 'embeddings'")
-        self._slice = self._file.get_slice(name)
+        self._slice = file.get_slice(name)
         rows, width = self._slice.get_shape()
         self.shape = (rows, width)
 
@@ -58,7 +58,7 @@ class SafetensorsSource:
 
 
 class ParquetSource:
-    """One column of lists of equal length in a parquet file, read by row groups: `embedding`, or the file's only one."""
+    """One column of equally long lists in a parquet file, read by row groups: `embedding`, or the file's only one."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa

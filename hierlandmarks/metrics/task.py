@@ -1,4 +1,4 @@
-"""An evaluation made ready: labels and ids checked and matched, metrics planned, and afterwards the report put together."""
+"""An evaluation made ready: labels and ids checked and matched, metrics planned; and its report put together."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ class Options(TypedDict, total=False):
         resamples: of the bootstrap, 10,000 by default.
         seed: of the bootstrap, 0 by default.
         backend: `auto`, `numpy` or `compiled`.
-        block: queries whose score rows are held at a time; never changes the numbers.
     """
 
     query_ids: ArrayLike | None
@@ -48,7 +47,6 @@ class Options(TypedDict, total=False):
     resamples: int
     seed: int
     backend: Backend
-    block: int | None
 
 
 @dataclass(frozen=True)
@@ -127,6 +125,11 @@ def make_plan(depth: int, relevance: str, alpha: float, weights: Sequence[float]
     )
 
 
+def describe(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data for a report."""
+    return asdict(plan)
+
+
 def report_of(measured: Measured, task: Task, plan: Plan, options: Options, provenance: dict[str, Any]) -> Report:
     """The report of measured queries.
 
@@ -150,7 +153,7 @@ def report_of(measured: Measured, task: Task, plan: Plan, options: Options, prov
     return summarise(
         frame,
         ties={"share": float(measured.tied.mean())},
-        settings=asdict(plan),
+        settings=describe(plan),
         provenance=known | provenance,
         resamples=options.get("resamples", 10_000),
         seed=options.get("seed", 0),

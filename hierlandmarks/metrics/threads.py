@@ -17,7 +17,7 @@ def n_threads() -> int:
 
 
 def in_threads(work: Callable[[T], R], pieces: Iterable[T], threads: int | None = None) -> list[R]:
-    """`work` of every piece, in threads; it helps where `work` leaves the interpreter lock (numpy, compiled kernels)."""
+    """`work` of every piece, in threads: for work that leaves the interpreter lock, as numpy and the kernels do."""
     pieces = list(pieces)
     workers = min(threads or n_threads(), len(pieces))
     if workers <= 1:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from hierlandmarks.metrics.relevance import Ints
+from hierlandmarks.metrics.relevance import Ints, Levels
 
 
-def tree_distance_at(ranks: Ints, levels: Ints, depth: int, size: int, k: int) -> float:
+def tree_distance_at(ranks: Ints, levels: Levels, depth: int, size: int, k: int) -> float:
     """Mean height of the lowest common ancestor of the query and each of the first k items; smaller is better.
 
-    An item of level l shares an ancestor at height L − l: 0 for the same landmark, L where nothing is common. A ranking of fewer
-    than k items is averaged over the items it has.
+    An item of level l shares an ancestor at height L − l: 0 for the same landmark, L where nothing is common. A
+    ranking of fewer than k items is averaged over the items it has.
 
     Args:
         ranks: ranks ≥ 1, ascending, of the retrieved relevant items, complete up to rank `k`.

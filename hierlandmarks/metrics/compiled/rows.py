@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hierlandmarks.metrics.compiled.jit import jit
 from hierlandmarks.metrics.compiled.score import Cuts, bits_of, score
-from hierlandmarks.metrics.compiled.sort import FAST, make_records, sort_records, ties_between_levels
+from hierlandmarks.metrics.compiled.sort import make_records, sort_records, ties_between_levels
 
 POSITION, OPTIMISTIC, PESSIMISTIC = 0, 1, 2
 
 
-@njit(**FAST)
+@jit
 def score_rows(
     scores: NDArray[np.float32],
     gallery: NDArray[np.int32],

@@ -1,17 +1,18 @@
 """Every metric of one query at once, from its sorted records: what `columns.row` computes metric by metric.
 
-Two identities make it fast. Σ C_q(k)/rank(k) over the items k of level ≥ p, with C_q(k) the items of level ≥ q at or above k, gives
-AP where p = q, and H-AP under any relevance as a weighted sum of the L × L products. And Σ c(n)/n over n = u … v, for a count c
-that rises by one at known ranks, is a sum of differences of harmonic numbers, which gives ASI without a pass over the ranks.
+Two identities make it fast. Σ C_q(k)/rank(k) over the items k of level ≥ p, with C_q(k) the items of level ≥ q at or
+above k, gives AP where p = q, and H-AP under any relevance as a weighted sum of the L × L products. And Σ c(n)/n
+over n = u … v, for a count c that rises by one at known ranks, is a sum of differences of harmonic numbers, which
+gives ASI without a pass over the ranks.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from hierlandmarks.metrics.compiled.sort import FAST, Records
+from hierlandmarks.metrics.compiled.jit import jit
+from hierlandmarks.metrics.compiled.sort import Records
 
 F = NDArray[np.float64]
 I = NDArray[np.int64]  # noqa: E741
@@ -29,7 +30,7 @@ def tables(size: int) -> F:
     return np.stack((inverse, harmonic, discount, np.cumsum(discount)))
 
 
-@njit(**FAST)
+@jit
 def score(
     records: Records,
     counts: I,
@@ -61,19 +62,49 @@ def score(
     first = 3 + len(cuts[0]) + len(cuts[1])
     width = 3 + len(cuts[2]) + len(cuts[3]) + len(cuts[4])
     for level in range(1, depth + 1):
-        better = np.sum(counts[level + 1 :])
-        turn, before = _room_binds(records, mask, level, better, counts[level], table[INVERSE])
+        better, here = int(np.sum(counts[level + 1 :])), int(counts[level])
+        turn, before = _room_binds(records, mask, level, better, here, table[INVERSE])
         at = first + (depth - level) * width
-        here = out[at : at + width]
-        _cut_metrics(ranks[:n], better + counts[level], table[INVERSE], cuts, here)
-        n, after = _level(level, ranks[:n], levels, better, counts[level], turn, table, pair, here)
+        row = out[at : at + width]
+        _cut_metrics(ranks[:n], better + here, table[INVERSE], cuts, row)
+        n, after = _level(level, ranks[:n], levels, better, here, turn, table, pair, row)
         common += before + after
     out[0] = _h_ap(pair, counts, relevance)
     out[2] = common / total if total else np.nan
     _near_the_top(records, mask, counts, table, cuts, out)
 
 
-@njit(**FAST)
+@jit
+def score_top(
+    records: Records,
+    counts: I,
+    table: F,
+    cuts: Cuts,
+    ranks: NDArray[np.int32],
+    levels: NDArray[np.uint8],
+    out: F,
+) -> None:
+    """The metrics that the first ranks decide, from the records of those ranks, where `score` has them."""
+    depth = len(counts) - 1
+    mask = np.uint32(255 >> (8 - bits_of(depth)))
+    first = 3 + len(cuts[0]) + len(cuts[1])
+    width = 3 + len(cuts[2]) + len(cuts[3]) + len(cuts[4])
+    n = _relevant(records, mask, ranks, levels)
+    for level in range(1, depth + 1):
+        kept = 0
+        for i in range(n):
+            ranks[kept], levels[kept] = ranks[i], levels[i]
+            kept += int(levels[i] >= level)
+        n = kept
+        at = first + (depth - level) * width
+        positives = int(np.sum(counts[level:]))
+        total = _precision_sum(ranks[:n], positives, table[INVERSE])
+        out[at + 2] = total / positives if positives else np.nan
+        _cut_metrics(ranks[:n], positives, table[INVERSE], cuts, out[at : at + width])
+    _near_the_top(records, mask, counts, table, cuts, out)
+
+
+@jit
 def bits_of(depth: int) -> int:
     """The bits that hold a level 0 … `depth`."""
     bits = 1
@@ -82,7 +113,7 @@ def bits_of(depth: int) -> int:
     return bits
 
 
-@njit(**FAST)
+@jit
 def _relevant(records: Records, mask: np.uint32, ranks: NDArray[np.int32], levels: NDArray[np.uint8]) -> int:
     """Ranks and levels of the records of level ≥ 1; returns how many."""
     n = 0
@@ -90,18 +121,16 @@ def _relevant(records: Records, mask: np.uint32, ranks: NDArray[np.int32], level
         level = np.uint8(records[i] & mask)
         ranks[n] = i + 1  # written over where it is not relevant: no branch to mispredict
         levels[n] = level
-        n += np.int64(level != 0)
+        n += int(level != 0)
     return n
 
 
-@njit(**FAST)
-def _room_binds(
-    records: Records, mask: np.uint32, level: int, better: int, here: int, inverse: F
-) -> tuple[int, float]:
+@jit
+def _room_binds(records: Records, mask: np.uint32, level: int, better: int, here: int, inverse: F) -> tuple[int, float]:
     """ASI of one level of the ideal order, which fills its ranks better + 1 … better + here, up to a turn.
 
-    SI(n)·n = c_{>level}(n) + min(c_level(n), n − better). At first the room n − better is the smaller of the two, and from
-    the turn on what was found; there is one turn, for n − better − c_level(n) never falls.
+    SI(n)·n = c_{>level}(n) + min(c_level(n), n − better). At first the room n − better is the smaller of the two,
+    and from the turn on what was found; there is one turn, for n − better − c_level(n) never falls.
 
     Returns:
         The first rank after the turn, and Σ SI(n) before it.
@@ -109,8 +138,8 @@ def _room_binds(
     others, above, total = -better, 0, 0.0
     for n in range(1, better + here + 1):
         found = np.int64(records[n - 1] & mask)
-        others += np.int64(found != level)
-        above += np.int64(found > level)
+        others += int(found != level)
+        above += int(found > level)
         if n > better:
             if others >= 0:
                 return n, total
@@ -118,7 +147,7 @@ def _room_binds(
     return better + here + 1, total
 
 
-@njit(**FAST)
+@jit
 def _level(
     level: int,
     ranks: NDArray[np.int32],
@@ -164,22 +193,19 @@ def _level(
     for other in range(level + 1, len(pair) - 1):
         n_other = 0
         for i in range(kept):
-            n_other += np.int64(levels[i] >= other)
+            n_other += int(levels[i] >= other)
         pair[level, other] += n_other * weight
     out[0] = precision / positives if positives else np.nan
     out[1] = exclusive / here if here else np.nan
     return kept, inside * harmonic[positives + 1] - spent
 
 
-@njit(**FAST)
+@jit
 def _cut_metrics(ranks: NDArray[np.int32], positives: int, inverse: F, cuts: Cuts, out: F) -> None:
     """mAP@K, R@k and P@k of one level into `out[3:]`."""
     at = 3
     for k in cuts[2]:
-        total = 0.0
-        for i in range(np.searchsorted(ranks, k, side="right")):
-            total += (i + 1) * inverse[ranks[i]]
-        out[at] = total / min(positives, k) if positives else np.nan
+        out[at] = _precision_sum(ranks, k, inverse) / min(positives, k) if positives else np.nan
         at += 1
     for k in cuts[3]:
         out[at] = np.float64(len(ranks) > 0 and ranks[0] <= k) if positives else np.nan
@@ -189,7 +215,16 @@ def _cut_metrics(ranks: NDArray[np.int32], positives: int, inverse: F, cuts: Cut
         at += 1
 
 
-@njit(**FAST)
+@jit
+def _precision_sum(ranks: NDArray[np.int32], k: int, inverse: F) -> float:
+    """The terms of AP with rank ≤ k."""
+    total = 0.0
+    for i in range(np.searchsorted(ranks, k, side="right")):
+        total += (i + 1) * inverse[ranks[i]]
+    return total
+
+
+@jit
 def _h_ap(pair: F, counts: I, relevance: F) -> float:
     """H-AP from the sums over levels "at least p" and "at least q", by differences over exact levels."""
     numerator, normaliser = 0.0, 0.0
@@ -201,7 +236,7 @@ def _h_ap(pair: F, counts: I, relevance: F) -> float:
     return numerator / normaliser if normaliser else np.nan
 
 
-@njit(**FAST)
+@jit
 def _near_the_top(records: Records, mask: np.uint32, counts: I, table: F, cuts: Cuts, out: F) -> None:
     """NDCG, NDCG@k and tree distance@k."""
     size, depth = len(records), len(counts) - 1
@@ -213,12 +248,12 @@ def _near_the_top(records: Records, mask: np.uint32, counts: I, table: F, cuts: 
     for k in cuts[1]:
         shared = 0
         for i in range(min(k, size)):
-            shared += np.int64(records[i] & mask)
+            shared += int(records[i] & mask)
         out[at] = depth - shared / min(k, size) if size else np.nan
         at += 1
 
 
-@njit(**FAST)
+@jit
 def _ndcg(records: Records, top: int, mask: np.uint32, counts: I, table: F) -> float:
     gain, ideal, above = 0.0, 0.0, 0
     discount, discounted = table[DISCOUNT], table[DISCOUNTED]

@@ -1,27 +1,26 @@
 """One query's gallery in order of score: 32-bit records of (score, level), radix-sorted.
 
-A record holds 2^29 ∓ the magnitude of the float32 score, as bits, above the level of the item, so that sorting records sorts scores
-descending and a stable sort leaves equal scores in order of position. For three levels magnitudes keep 29 of their 31 bits, which is exact
-over 64 powers of two below the largest score; a query that holds a smaller score than that, other than 0, is left to the numpy path.
+A record holds 2^29 ∓ the magnitude of the float32 score, as bits, above the level of the item, so that sorting
+records sorts scores descending and a stable sort leaves equal scores in order of position. For three levels
+magnitudes keep 29 of their 31 bits, which is exact over 64 powers of two below the largest score; a query that holds
+a smaller score than that, other than 0, is left to the numpy path.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hierlandmarks.metrics.compiled.jit import jit
 
 Records = NDArray[np.uint32]
 
-FAST: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": {"reassoc", "nsz", "contract"}}
 TILE = 2048  # records made at a time, so that they stay in the first cache
 
 DONE, INEXACT, NOT_FINITE = 0, 1, 2
 
 
-@njit(**FAST)
+@jit
 def make_records(
     scores: NDArray[np.float32],
     gallery: NDArray[np.int32],
@@ -39,8 +38,8 @@ def make_records(
         smallest = min(smallest, np.uint32(doubled - np.uint32(1)))  # 0 wraps to the top
     if largest >= np.uint32(0xFF000000):
         return NOT_FINITE
-    base = max(np.int64(largest >> np.uint32(1)) - ((1 << (31 - bits)) - 1), 0)
-    if smallest != np.uint32(0xFFFFFFFF) and (np.int64(smallest) + 1) >> 1 <= base:
+    base = max(int(largest >> np.uint32(1)) - ((1 << (31 - bits)) - 1), 0)
+    if smallest != np.uint32(0xFFFFFFFF) and (int(smallest) + 1) >> 1 <= base:
         return INEXACT
     signed = scores.view(np.int32)
     for start in range(0, len(scores), TILE):
@@ -53,7 +52,7 @@ def make_records(
     return DONE
 
 
-@njit(**FAST)
+@jit
 def _keys(signed: NDArray[np.int32], base: np.int32, bits: np.uint32, out: Records) -> None:
     middle = np.int32(1 << np.int64(31 - np.int64(bits)))
     for i in range(len(signed)):
@@ -63,19 +62,19 @@ def _keys(signed: NDArray[np.int32], base: np.int32, bits: np.uint32, out: Recor
         out[i] = np.uint32(key) << bits
 
 
-@njit(**FAST)
+@jit
 def _add_level(out: Records, theirs: NDArray[np.int32], mine: np.int32) -> None:
     for i in range(len(out)):
         out[i] = np.uint32(out[i] + np.uint32(theirs[i] == mine))
 
 
-@njit(**FAST)
+@jit
 def _flip(records: Records, mask: np.uint32) -> None:
     for i in range(len(records)):
         records[i] = np.uint32(records[i] ^ mask)
 
 
-@njit(**FAST)
+@jit
 def sort_records(records: Records, spare: Records, first: int, flip: int) -> Records:
     """Sort by the bits from `first` up, stably, in three passes; returns `spare`, which then holds the result.
 
@@ -108,7 +107,7 @@ def sort_records(records: Records, spare: Records, first: int, flip: int) -> Rec
     return spare
 
 
-@njit(**FAST)
+@jit
 def _scatter(source: Records, target: Records, ends: NDArray[np.uint32], shift: np.uint32, mask: np.uint32) -> None:
     for i in range(len(source)):
         record = source[i]
@@ -117,7 +116,7 @@ def _scatter(source: Records, target: Records, ends: NDArray[np.uint32], shift: 
         ends[digit] += np.uint32(1)
 
 
-@njit(**FAST)
+@jit
 def ties_between_levels(records: Records, bits: int) -> bool:
     """Whether sorted records of equal score have different levels."""
     below = np.uint32((1 << bits) - 1)
@@ -125,4 +124,4 @@ def ties_between_levels(records: Records, bits: int) -> bool:
     for i in range(1, len(records)):
         changed = np.uint32(records[i] ^ records[i - 1])
         touched |= np.uint32(np.uint32(changed - np.uint32(1)) < below)  # 0 wraps to the top
-    return touched != 0
+    return bool(touched != 0)
