@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.images import TarImages, decode
 from hierlandmarks.params import nearest
@@ -137,7 +137,11 @@ class Dataset:
             MissingDataError: the release does not carry its images, and no `root` was given to `load`.
             CorruptInputError: the picture cannot be read or decoded.
         """
-        return decode(self.image_bytes(i))
+        content = self.image_bytes(i)
+        try:
+            return decode(content)
+        except CorruptInputError as error:
+            raise CorruptInputError(f"image {self._places['id'][i].as_py()} of {self.name}: {error}") from error
 
     def image_bytes(self, i: int) -> bytes:
         """The picture of row i as it was encoded (JPEG); errors as `image`."""

@@ -188,6 +188,13 @@ def test_pictures_out_of_the_tars(made: Path, tmp_path: Path) -> None:
         hl.load(folder, "index").image(0)
 
 
+def test_a_picture_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "picture", lambda number: b"no picture" if number == 4 else b"")
+    ds = hl.load(tiny.release(tmp_path), "train")
+    with pytest.raises(CorruptInputError, match=f"image {ds.images['id'][3]} of tiny.*cannot be decoded"):
+        ds.image(3)
+
+
 # -- what is refused --
 
 
