@@ -27,6 +27,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
     'choose one of a, b'
     """
     words = sorted(words)
+    if not words:
+        return "it takes none"
     close = difflib.get_close_matches(word, words, n=1)
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(words)}"
 

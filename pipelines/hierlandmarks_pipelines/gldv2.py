@@ -104,8 +104,11 @@ def check_ids(table: pa.Table, column: str, pattern: str, path: Path) -> None:
     _refuse(pc.match_substring_regex(table[column], pattern), table, column, path, expected, advice)
 
 
-def check_landmarks(table: pa.Table, categories: pa.Table, space: str, path: Path) -> None:
+def check_landmarks(table: pa.Table, categories: pa.Table, space: str, path: Path, listed_in: str) -> None:
     """Refuse a table that names a landmark which its space does not have.
+
+    Args:
+        listed_in: the file that lists the landmarks of the space, for the message.
 
     Raises:
         TableError: naming row and id, and whether the other space has that id.
@@ -119,8 +122,10 @@ def check_landmarks(table: pa.Table, categories: pa.Table, space: str, path: Pat
         raise TableError(
             f"{path} row {row + 2}: there is no {space} landmark {landmark_id}",
             got="an id of the other space" if mixed else None,
-            expected=f"an id of {space}_label_to_category.csv",
-            do="keep train and index files apart: they number their landmarks independently",
+            expected=f"an id of {listed_in}",
+            do="keep train and index files apart: they number their landmarks independently"
+            if mixed
+            else "add it there, or remove the row",
         )
 
 
@@ -138,7 +143,7 @@ def _read_train(root: Path, categories: pa.Table, clean_only: bool) -> pa.Table:
     path = root / "metadata" / "train.csv"
     train = read_csv(path, ("id", "url", "landmark_id"), key=("id",))
     check_ids(train, "id", IMAGE_ID, path)
-    check_landmarks(train, categories, "train", path)
+    check_landmarks(train, categories, "train", path, "train_label_to_category.csv")
     if clean_only:
         train = _clean(root / "metadata" / "train_clean.csv", train, path)
     attribution = root / "metadata" / "train_attribution.csv"
@@ -166,7 +171,7 @@ def _read_index(root: Path, categories: pa.Table) -> pa.Table:
     index = read_csv(path, ("id",), key=("id",))
     check_ids(index, "id", IMAGE_ID, path)
     shown = read_csv(map_path, ("id", "landmark_id"), key=("id",))
-    check_landmarks(shown, categories, "index", map_path)
+    check_landmarks(shown, categories, "index", map_path, "index_label_to_category.csv")
     _refuse(pc.is_in(shown["id"], value_set=_values(index, "id")), shown, "id", map_path, f"an id of {path}")
     return index.append_column("landmark_id", lookup(index["id"], shown, "landmark_id"))
 

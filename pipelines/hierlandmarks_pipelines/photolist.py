@@ -91,7 +91,7 @@ def read_photos(files: PhotoList, categories: pa.Table) -> pa.Table:
     path = files.folder / files.photos
     table = read_csv(path, ("landmark_id", "image_id", "url"), key=("image_id",))
     check_ids(table, "image_id", IMAGE_ID, path)
-    check_landmarks(table, categories, SPACE, path)
+    check_landmarks(table, categories, SPACE, path, files.landmarks)
     titles = [unquote(url.rpartition("/")[2]).replace("_", " ") for url in table["url"].to_pylist()]
     columns = {"id": table["image_id"], "url": table["url"], "landmark_id": table["landmark_id"]}
     return pa.table({**columns, "title": pa.array(titles, pa.string())}).sort_by("id")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks.errors import MissingDataError
+from hierlandmarks.releases import home
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks_pipelines.gldv2 import read_categories, read_images
 from hierlandmarks_pipelines.photolist import PhotoList, read_landmarks, read_photos, write_source
@@ -19,7 +20,8 @@ class MetadataParams:
     """Settings of the stage `metadata`.
 
     Attributes:
-        root: folder in GLDv2's layout; the run's own `source` by default.
+        root: folder in GLDv2's layout, for recipes that make no `source`; by default where
+            `hierlandmarks fetch` puts it.
         clean_only: train on the images of train_clean.csv only.
     """
 
@@ -75,10 +77,11 @@ def read_photo_list(files: PhotoList, source: Path) -> dict[str, pa.Table]:
 
 
 def _metadata(params: MetadataParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
-    root = params.root or inputs.get("source")
-    if root is None:
-        raise UsageError("the stage metadata needs a folder in GLDv2's layout", do="set root in the recipe")
-    return read_metadata(root, clean_only=params.clean_only)
+    return read_metadata(inputs.get("source") or _root(params), clean_only=params.clean_only)
+
+
+def _root(params: MetadataParams) -> Path:
+    return params.root or home() / "gldv2"  # where `hierlandmarks fetch` puts it
 
 
 def _photos(params: PhotoList, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
@@ -92,7 +95,7 @@ METADATA = Stage(
     needs=("source",),
     makes=("categories", "images"),
     run=_metadata,
-    reads=lambda params: (params.root,) if params.root else (),
+    reads=lambda params: (_root(params) / "metadata", _root(params) / "ground_truth"),
     optional=("source",),
 )
 
