@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -125,6 +127,17 @@ class WikiServer:
         request.wfile.write(body)
 
 
+def make_tar(ids: list[str]) -> bytes:
+    """A tar in GLDv2's form with a few bytes for each image."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for image_id in ids:
+            info = tarfile.TarInfo(f"{image_id[0]}/{image_id[1]}/{image_id[2]}/{image_id}.jpg")
+            info.size = 3
+            tar.addfile(info, io.BytesIO(b"jpg"))
+    return buffer.getvalue()
+
+
 @contextmanager
 def serving(server: FileServer | WikiServer) -> Iterator[Any]:
     """Run a server on a free port of this machine while the block lasts; its address is in `server.url`."""
@@ -135,7 +148,7 @@ def serving(server: FileServer | WikiServer) -> Iterator[Any]:
         def do_GET(self) -> None:
             server.answer(self)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - the name http.server looks for
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,10 +1,13 @@
-"""Mining over HTTP from a MediaWiki that misbehaves: the same tables in the end, or a clear error and a kept archive."""
+"""Mining over HTTP from a MediaWiki that misbehaves: the same tables in the end, or a clear error and no loss."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from hierlandmarks import schema
+from hierlandmarks.cli import run
 from hierlandmarks.errors import IncompleteError, OfflineError, UsageError
 from hierlandmarks.network import Patience
 from hierlandmarks.tables import from_rows
@@ -98,7 +101,7 @@ def test_waits_grow_and_are_what_the_server_asks_for(mining, server):
 @pytest.mark.parametrize("fault", ["503", "html", "drop", "maxlag"])
 def test_gives_up_and_goes_on_later(mining, server, fault):
     server.faults = ["", *[fault] * 3]
-    with pytest.raises(IncompleteError, match="after 3 tries.*later"):
+    with pytest.raises(IncompleteError, match=r"after 3 tries.*later"):
         mining(tries=3)
     assert len(server.asked) == 4
     assert names(mining()) == TYPES
@@ -142,3 +145,27 @@ def test_offline_opens_no_socket(mining, server, monkeypatch):
 def test_addresses_that_are_not_safe(address):
     with pytest.raises(UsageError, match="https"):
         Http("me@example.org", {"commons": address})
+
+
+def test_mine_command_against_a_mirror(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("HIERLANDMARKS_CONTACT", raising=False)
+    table = tmp_path / "train_label_to_category.csv"
+    rows = [f"{row['landmark_id']},{row['category']}" for row in CATEGORIES.to_pylist()]
+    table.write_text("\n".join(["landmark_id,category", *rows, "3,"]))
+    arguments = ["mine", "--categories", str(table), "--out", str(tmp_path / "out")]
+    assert run([*arguments, "--plan", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["titles"] == 2
+    assert run(arguments) == 1
+    assert "--contact" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setenv("HIERLANDMARKS_COMMONS_API", server.url + "commons")
+    live = ["--contact", "me@example.org", "--wikidata-api", server.url + "wikidata", "--json"]
+    assert run([*arguments, *live]) == 0
+    assert json.loads(capsys.readouterr().out)["reasons"] == {"typed": 2, "no-category": 1}
+    made = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    monkeypatch.setenv("HIERLANDMARKS_OFFLINE", "1")
+    assert run([*arguments, "--replay"]) == 0
+    assert "3  landmarks in all" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == made
+    assert run([*arguments[:-1], str(tmp_path / "other"), "--replay"]) == 2
+    assert run(["mine", "--categories", str(tmp_path / "no.csv"), "--out", str(tmp_path)]) == 1

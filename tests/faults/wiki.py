@@ -1,4 +1,4 @@
-"""A small Wikimedia for tests: pages and items given as data, answered in the shape of the real APIs (formatversion 2)."""
+"""A small Wikimedia for tests: pages and items as data, answered in the shape of the real APIs (formatversion 2)."""
 
 from __future__ import annotations
 

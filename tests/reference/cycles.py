@@ -6,7 +6,7 @@ import networkx as nx
 
 
 def break_cycles_slowly(edges, depth):
-    """Kept edges and cycles by the rule in words: in order, an edge is left out if its parent already leads to its child."""
+    """Kept edges and cycles by the rule in words: an edge is left out if its parent already leads to its child."""
     graph, cycles, kept = nx.DiGraph(), {}, []
     graph.add_nodes_from(depth)
     for child, parent in sorted(set(edges), key=lambda e: (depth[e[0]], int(e[0][1:]), int(e[1][1:]))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
+from itertools import pairwise
 
 import networkx as nx
 import pytest
@@ -115,7 +116,7 @@ def test_target_of_a_soft_redirect(wikitext, target):
 
 
 def soft(target, **more):
-    return {"soft": ["Category redirect"], "text": "{{Category redirect|%s}}" % target, **more}
+    return {"soft": ["Category redirect"], "text": "{{Category redirect|" + target + "}}", **more}
 
 
 @pytest.mark.parametrize("paged", [False, True])
@@ -347,7 +348,7 @@ def test_real_subclass_graphs(shared, name, columns, cycles):
     for (child, parent), cycle in closure.cycles.items():
         assert cycle[0] == cycle[-1] == child
         assert cycle[1] == parent
-        assert set(zip(cycle[1:], cycle[2:], strict=False)) <= set(closure.edges)
+        assert set(pairwise(cycle[1:])) <= set(closure.edges)
     assert (closure.edges, dict(closure.cycles)) == break_cycles_slowly(edges, closure.depth)
     assert len(closure.cycles) == cycles
 
