@@ -258,7 +258,7 @@ def stadium(c: Canvas, t: Traits) -> None:
         t.pick((178, 60, 56), (60, 92, 160), (210, 170, 70), (120, 124, 132)),
     )
     rx, ry, y, height = t.between(0.36, 0.46), t.between(0.12, 0.17), 0.6, t.between(0.1, 0.17)
-    style, ribs = t.style("masts", "arch", "ring", "ribs"), t.count(9, 16)
+    style, ribs = t.style("masts", "arch", "ring", "plain"), t.count(9, 16)
     if style == "arch":
         c.line(
             [(0.5 + rx * math.cos(a / 12 * math.pi), y - 0.34 * math.sin(a / 12 * math.pi)) for a in range(13)],
@@ -270,7 +270,7 @@ def stadium(c: Canvas, t: Traits) -> None:
     for number in range(ribs):
         x = 0.5 + rx * math.cos(math.pi * (number + 0.5) / ribs) * 0.97
         c.line([(x, y + 0.04), (x, y + height + 0.05)], 0.012, shade(wall, 0.68))
-    c.disc(0.5, y, rx, ry, t.pick(WHITE, shade(wall, 1.1), seats) if style in ("ring", "ribs") else shade(seats, 0.75))
+    c.disc(0.5, y, rx, ry, t.pick(WHITE, shade(wall, 1.1), seats) if style == "ring" else shade(seats, 0.75))
     c.disc(0.5, y + 0.01, rx * 0.78, ry * 0.76, seats)
     c.disc(0.5, y + 0.02, rx * 0.55, ry * 0.5, (86, 146, 74))
     for number in range(4):
