@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from hierlandmarks.errors import IncompleteError
-from hierlandmarks_benchmark.entries import Entry
+from hierlandmarks_benchmark.entries import Entry, Truth
 from hierlandmarks_benchmark.leaderboard.metrics import PRIMARY, Metric, shown
 
 FORMAT = 1
@@ -37,7 +37,7 @@ class Ranking:
     rows: tuple[Ranked, ...]
 
     @property
-    def truth(self) -> Any:
+    def truth(self) -> Truth:
         """The ground truth that all rows share."""
         return self.rows[0].entry.meta.truth
 
@@ -115,9 +115,12 @@ def _compared_on(entry: Entry) -> tuple[Any, ...]:
 
 
 def _ranked(entries: list[Entry]) -> tuple[Ranked, ...]:
-    scores = [primary(entry) or 0.0 for entry in entries]
-    order = sorted(range(len(entries)), key=lambda i: (-scores[i], entries[i].meta.name))
-    return tuple(Ranked(1 + sum(score > scores[i] for score in scores), entries[i]) for i in order)
+    best_first = sorted(entries, key=lambda entry: (-(primary(entry) or 0.0), entry.meta.name))
+    rows: list[Ranked] = []
+    for place, entry in enumerate(best_first, start=1):
+        shared = bool(rows) and primary(rows[-1].entry) == primary(entry)
+        rows.append(Ranked(rows[-1].rank if shared else place, entry))
+    return tuple(rows)
 
 
 def _ranking_json(ranking: Ranking) -> dict[str, Any]:

@@ -93,8 +93,8 @@ def sprite(jpeg: bytes) -> str:
 
 
 def credits_of(examples: tuple[Example, ...]) -> list[Picture]:
-    """Every picture of the examples once, by title and id, for the credits."""
-    pictures = {p.id: p for e in examples for p in pictures_of(e)}
+    """Every picture of the examples that somebody is to be named for, once, by name of the landmark and id."""
+    pictures = {p.id: p for e in examples for p in pictures_of(e) if p.author or p.license or p.title or p.url}
     return sorted(pictures.values(), key=lambda picture: (picture.name, picture.id))
 
 
