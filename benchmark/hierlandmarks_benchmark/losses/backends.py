@@ -58,7 +58,8 @@ def ranks_function(name: str, device: torch.device) -> RanksFunction:
 
 
 def _best(device: torch.device) -> str:
-    return "eager"
+    wanted = {"cpu": "numba", "cuda": "triton"}.get(device.type, "eager")
+    return wanted if wanted == "eager" or _installed(wanted) else "eager"
 
 
 def _installed(name: str) -> bool:

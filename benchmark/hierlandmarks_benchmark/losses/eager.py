@@ -4,10 +4,10 @@ The references of a query are grouped by level and sorted by score within a leve
 positions (binary search), the linear part of H⁻ is a prefix sum, and what is left for pairs of items is one sigmoid
 of the difference *cut at δ*:
 
-    H⁻(t) = σ(min(t, δ)/τ) + start·[t > 0] + (ρ(t − δ) + offset − start − σ(δ/τ))·[t > δ]
+    H⁻(t) = σ(min(t, δ)/τ) + start·[t > 0] + (ρ(t − δ) + jump)·[t > δ]
 
-so no pair is ever masked. Pairs are visited in blocks of bounded size. For b queries, M references and P positives
-each: O(b·M·log M + b·P·M) time and O(b·M·L) memory beside one block.
+with jump = offset − start − σ(δ/τ), so no pair is ever masked. Pairs are visited in blocks of bounded size. For b
+queries, M references and P positives each: O(b·M·log M + b·P·M) time and O(b·M·L) memory beside one block.
 """
 
 from __future__ import annotations
@@ -133,12 +133,12 @@ class _Meeting:
         return self._surrogate_sums(self.sup, self.beyond_from), to_hrank
 
     def _surrogate_sums(self, sup: SupSurrogate, beyond_from: Tensor) -> Tensor:
-        strictly = self.other.counts - torch.searchsorted(self.other.scores, self.finite, right=True)
-        beyond = self.other.counts - beyond_from
+        strictly = (self.other.counts - torch.searchsorted(self.other.scores, self.finite, right=True)).double()
+        beyond = (self.other.counts - beyond_from).double()
         totals = torch.where(self.other.valid, self.other.scores, 0.0).cumsum(1, dtype=torch.float64)
         totals = torch.nn.functional.pad(totals, (1, 0))
-        excess = totals[:, -1:] - totals.gather(1, beyond_from) - beyond * (self.finite + sup.delta)
-        return self._smooth_sums() + sup.start * strictly + (sup.jump - sup.start) * beyond + sup.rho * excess
+        excess = totals[:, -1:] - totals.gather(1, beyond_from) - beyond * (self.finite.double() + sup.delta)
+        return self._smooth_sums() + sup.start * strictly + sup.jump * beyond + sup.rho * excess
 
     def pull(self, grad_rank: Tensor, grad_hrank: Tensor, grad: Tensor) -> None:
         """Add this meeting's part of d loss/d scores to grad, b × M."""
@@ -153,7 +153,7 @@ class _Meeting:
             starts = torch.zeros(len(weight), self.other.width + 1, dtype=weight.dtype, device=weight.device)
             starts.scatter_add_(1, self.beyond_from, steeper * weight)
             to_other = to_other + starts.cumsum(1)[:, :-1]
-            slopes = slopes + steeper * (self.other.counts - self.beyond_from)
+            slopes = slopes + steeper * (self.other.counts - self.beyond_from).to(slopes.dtype)
         self.other.add_to(grad, to_other)
         self.own.add_to(grad, -weight * slopes)
 

@@ -51,8 +51,8 @@ class SupSurrogate:
 
     @property
     def jump(self) -> float:
-        """What is added to the cut sigmoid beyond δ besides the linear part: offset − σ(δ/τ)."""
-        return self.start if self.offset is None else self.offset - self.plateau
+        """How far H⁻ jumps at δ: offset − (σ(δ/τ) + start); 0 where it is continuous."""
+        return 0.0 if self.offset is None else self.offset - self.plateau - self.start
 
     @property
     def slope(self) -> float:

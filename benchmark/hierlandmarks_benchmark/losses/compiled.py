@@ -1,0 +1,127 @@
+"""Backend `numba`: the ranks compiled for the CPU, the rows of a block shared among torch's number of threads.
+
+Same algorithm and same interface as `eager`; see `compiled_kernels` for what is visited and what is summed ahead.
+Plain threads run the compiled loops, which hold no interpreter lock: they obey ``torch.set_num_threads`` and are safe
+beside forked workers, where a second OpenMP would not be. Rows are independent, so the result does not depend on the
+number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hierlandmarks_benchmark.losses.compiled_kernels import (
+    Far,
+    Step,
+    smooth_pull,
+    smooth_ranks,
+    sup_pull,
+    sup_ranks,
+)
+from hierlandmarks_benchmark.losses.compiled_layout import LANES, Array, Layout, pack
+from hierlandmarks_benchmark.losses.eager import Pull
+from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurrogate, Surrogate
+
+# Where the series takes over, in units of τ: its first term left out is e^(−3·tail) of the first one kept.
+_TAIL = {np.dtype(np.float32): 6.0, np.dtype(np.float64): 12.0}
+_MOST_BUCKETS = 256
+_ITEMS_A_BUCKET = 8
+_FEW_POSITIVES = 48  # so few a query are not worth the buckets
+
+
+def ranks(scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogate) -> tuple[Tensor, Tensor, Pull]:
+    """As `eager.ranks`, for tensors on the CPU. O(b·(M + P·M)) time at worst, O(b·M) memory."""
+    if isinstance(surrogate, SmoothSurrogate):
+        return _smooth_ranks(scores, levels, relevance, surrogate)
+    return _sup_ranks(scores, levels, relevance, surrogate)
+
+
+def _sup_ranks(
+    scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: SupSurrogate
+) -> tuple[Tensor, Tensor, Pull]:
+    depth, worth = relevance.shape[1] - 1, relevance.numpy()
+    layout = _laid_out(scores, levels, depth, _buckets(levels), surrogate.tau)
+    rank, hrank = _starting_ranks(scores)
+    step = _step(layout, surrogate.tau, surrogate.delta, surrogate.rho, surrogate.start, surrogate.jump)
+    offset = surrogate.plateau + surrogate.start + surrogate.jump
+    tail = _TAIL[layout.values.dtype] * surrogate.tau
+    far = Far(surrogate.tau, surrogate.delta, surrogate.rho, offset, tail)
+    _over_rows(layout, lambda first, last: sup_ranks(layout, worth, step, far, rank, hrank, first, last))
+
+    def pull(grad_rank: Tensor, _: Tensor) -> Tensor:
+        weights, grad = grad_rank.contiguous().numpy(), np.empty(scores.shape, layout.values.dtype)
+        _over_rows(layout, lambda first, last: sup_pull(layout, weights, step, far, grad, depth, first, last))
+        return torch.from_numpy(grad)
+
+    return torch.from_numpy(rank), torch.from_numpy(hrank), pull
+
+
+def _smooth_ranks(
+    scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: SmoothSurrogate
+) -> tuple[Tensor, Tensor, Pull]:
+    depth, worth = relevance.shape[1] - 1, relevance.numpy()
+    layout = _laid_out(scores, levels, depth, 1, surrogate.tau)
+    rank, hrank = _starting_ranks(scores)
+    never = float(np.finfo(layout.values.dtype).max) / 4
+    step = _step(layout, surrogate.tau, never, 0.0, 0.0, 0.0)
+    _over_rows(layout, lambda first, last: smooth_ranks(layout, worth, step, rank, hrank, first, last))
+
+    def pull(grad_rank: Tensor, grad_hrank: Tensor) -> Tensor:
+        weights, hweights = grad_rank.contiguous().numpy(), grad_hrank.contiguous().numpy()
+        grad = np.empty(scores.shape, layout.values.dtype)
+        _over_rows(layout, lambda first, last: smooth_pull(layout, worth, weights, hweights, step, grad, first, last))
+        return torch.from_numpy(grad)
+
+    return torch.from_numpy(rank), torch.from_numpy(hrank), pull
+
+
+def _starting_ranks(scores: Tensor) -> tuple[Array, Array]:
+    return np.ones(scores.shape), np.zeros(scores.shape)
+
+
+def _step(layout: Layout, tau: float, delta: float, rho: float, start: float, jump: float) -> Step:
+    real = layout.values.dtype.type
+    return Step(real(1 / tau), real(delta), real(rho), real(start), real(jump))
+
+
+def _buckets(levels: Tensor) -> int:
+    rows, count = levels.shape
+    if int((levels > 0).sum()) < _FEW_POSITIVES * rows:
+        return 1
+    return min(_MOST_BUCKETS, max(1, count // _ITEMS_A_BUCKET))
+
+
+def _laid_out(scores: Tensor, levels: Tensor, depth: int, buckets: int, tau: float) -> Layout:
+    numbers, kinds = scores.contiguous().numpy(), levels.contiguous().numpy()
+    rows, count = numbers.shape
+    width = -(-count // LANES) * LANES + LANES * (depth + 1)
+    layout = Layout(
+        values=np.empty((rows, width), numbers.dtype),
+        columns=np.empty((rows, width), np.int32),
+        offsets=np.empty((rows, (depth + 1) * buckets + 1), np.int32),
+        frames=np.empty((rows, 3), numbers.dtype),
+    )
+    _over_rows(layout, lambda first, last: pack(numbers, kinds, buckets, tau, layout, first, last))
+    return layout
+
+
+def _over_rows(layout: Layout, task: Callable[[int, int], None]) -> None:
+    """Call task(first, last) on as many parts of the rows as torch has threads; the caller does the first."""
+    rows, threads = len(layout.values), torch.get_num_threads()
+    bounds = [rows * part // threads for part in range(threads + 1)]
+    others = [_pool().submit(task, *bound) for bound in pairwise(bounds[1:])]
+    task(bounds[0], bounds[1])
+    for other in others:
+        other.result()
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="rank-loss")

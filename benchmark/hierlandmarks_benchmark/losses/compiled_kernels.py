@@ -1,0 +1,271 @@
+"""The loops of the compiled backend: ranks of a query's positives, and the gradient of its scores.
+
+For a positive k and a lower level only the references with −tail·τ < t ≤ δ, rounded out to whole groups, are visited.
+Above them H⁻ is linear, below them σ is a short geometric series; both are sums that are known in advance
+(`compiled_layout.prefix_sums`), and their gradients are collected by seam and added up once a query. With one bucket
+every reference is visited: that is what a few positives, or the smooth surrogate, want.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from hierlandmarks_benchmark.losses.compiled_layout import (
+    LANES,
+    TERMS,
+    Array,
+    Layout,
+    bucket_of,
+    bucket_span,
+    prefix_sums,
+    seam,
+    segment,
+    summable,
+)
+from hierlandmarks_benchmark.losses.compiled_math import jit, jit_strict, sigmoid, sigmoid_slope
+
+
+class Step(NamedTuple):
+    """A surrogate step in the scores' own type: σ(min(t, δ)/τ) + start·[t > 0] + (ρ(t − δ) + jump)·[t > δ]."""
+
+    rate: float  # 1/τ
+    delta: float
+    rho: float
+    start: float
+    jump: float
+
+
+class Far(NamedTuple):
+    """The same step in float64, for what is not visited."""
+
+    tau: float
+    delta: float
+    rho: float
+    offset: float  # value just beyond δ
+    tail: float  # t ≤ −tail goes by the series
+
+
+@jit
+def near_sum(values: Array, first: int, last: int, score: float, step: Step) -> float:
+    """Σ step(values − score) over first … last − 1."""
+    zero = values.dtype.type(0)
+    limit = score + step.delta
+    total = zero
+    # Unsigned, here and below: numba then leaves out the wrap-around of negative indices, which hinders vector code.
+    for place in range(np.uintp(first), np.uintp(last)):
+        value = values[place]
+        difference = value - score
+        total += sigmoid((difference if value <= limit else step.delta) * step.rate)
+        total += step.start if value > score else zero
+        total += step.rho * (difference - step.delta) + step.jump if value > limit else zero
+    return np.float64(total)
+
+
+@jit
+def near_pull(values: Array, grads: Array, first: int, last: int, score: float, weight: float, step: Step) -> float:
+    """Add weight · slope of the step to grads over first … last − 1; return Σ slope."""
+    limit = score + step.delta
+    total = values.dtype.type(0)
+    for place in range(np.uintp(first), np.uintp(last)):
+        value = values[place]
+        slope = step.rate * sigmoid_slope((value - score) * step.rate) if value <= limit else step.rho
+        total += slope
+        grads[place] += weight * slope
+    return np.float64(total)
+
+
+@jit
+def count_from(values: Array, first: int, last: int, score: float) -> int:
+    """How many of the values first … last − 1 are at least score."""
+    total = 0
+    for place in range(np.uintp(first), np.uintp(last)):
+        total += values[place] >= score
+    return total
+
+
+@jit_strict
+def window(offsets: Array, frame: Array, level: int, buckets: int, low: float, high: float) -> tuple[int, int]:
+    """Whole groups of a level that hold every score from low to high."""
+    first, last = bucket_span(offsets, level, bucket_of(low, frame, buckets), bucket_of(high, frame, buckets), buckets)
+    return first // LANES * LANES, -(-last // LANES) * LANES
+
+
+@jit
+def sup_ranks(
+    layout: Layout, relevance: Array, step: Step, far: Far, rank: Array, hrank: Array, first: int, last: int
+) -> None:
+    """SupRank and H-rank of the positives of the rows first … last − 1; other entries stay as they are.
+
+    Args:
+        layout: as `pack` fills it.
+        relevance: b × (L + 1) float64.
+        step: H⁻ near the positive; far: elsewhere.
+        rank: b × M float64, receives; hrank likewise.
+        first: and last: the rows to do.
+    """
+    depth = relevance.shape[1] - 1
+    buckets = (layout.offsets.shape[1] - 1) // (depth + 1)
+    width = layout.values.shape[1]
+    powers, tails = np.empty(width), np.empty((width // LANES + depth + 2, TERMS))
+    sums = np.empty(width // LANES + depth + 2)
+    reach = layout.values.dtype.type(far.tail)
+    for row in range(first, last):
+        values, offsets, frame = layout.values[row], layout.offsets[row], layout.frames[row]
+        high = np.float64(frame[2])
+        ahead = summable(frame, buckets, far.tau)
+        if ahead:
+            prefix_sums(values, offsets, buckets, high, far.tau, powers, tails, sums)
+        for own in range(1, depth + 1):
+            _, item, stop = segment(offsets, own, buckets)
+            for place in range(item, stop):
+                score = values[place]
+                bucket = bucket_of(score, frame, buckets)
+                its_rank, its_hrank = 0.0, 0.0
+                for level in range(1, depth + 1):
+                    _, _, end = segment(offsets, level, buckets)
+                    start, behind = bucket_span(offsets, level, bucket, bucket, buckets)
+                    # The item counts itself here, which is the 1 of its rank and the rel(k) of its H-rank.
+                    above = end - behind + count_from(values, start, behind, score)
+                    its_hrank += above * min(relevance[row, own], relevance[row, level])
+                    its_rank += above if level >= own else 0
+                factor = math.exp((high - np.float64(score)) / far.tau) if ahead else 0.0
+                for level in range(own):
+                    start, _, end = segment(offsets, level, buckets)
+                    if not ahead:
+                        its_rank += near_sum(values, start, end, score, step)
+                        continue
+                    low, behind = window(offsets, frame, level, buckets, score - reach, score + step.delta)
+                    its_rank += near_sum(values, low, behind, score, step)
+                    one, two, three = tails[seam(low, level)]
+                    its_rank += factor * (one - factor * (two - factor * three))
+                    above = end - behind
+                    its_rank += far.rho * (sums[seam(behind, level)] - above * (np.float64(score) + far.delta))
+                    its_rank += above * far.offset
+                rank[row, layout.columns[row, place]] = its_rank
+                hrank[row, layout.columns[row, place]] = its_hrank
+
+
+@jit
+def sup_pull(
+    layout: Layout, weights: Array, step: Step, far: Far, grad: Array, depth: int, first: int, last: int
+) -> None:
+    """Gradient of Σ weights · SupRank with respect to the scores of the rows first … last − 1.
+
+    Args:
+        layout: and step, far: as for `sup_ranks`.
+        weights: b × M float64, d loss/d rank; read where the level is at least 1.
+        grad: b × M, receives.
+        depth: L.
+        first: and last: the rows to do.
+    """
+    buckets = (layout.offsets.shape[1] - 1) // (depth + 1)
+    width = layout.values.shape[1]
+    powers, tails = np.empty(width), np.empty((width // LANES + depth + 2, TERMS))
+    sums = np.empty(width // LANES + depth + 2)
+    rises, series = np.empty_like(sums), np.empty_like(tails)
+    grads = np.empty(width, layout.values.dtype)
+    reach, real = layout.values.dtype.type(far.tail), layout.values.dtype.type
+    for row in range(first, last):
+        values, offsets, frame = layout.values[row], layout.offsets[row], layout.frames[row]
+        high = np.float64(frame[2])
+        grads[:], rises[:], series[:] = 0.0, 0.0, 0.0
+        ahead = summable(frame, buckets, far.tau)
+        if ahead:
+            prefix_sums(values, offsets, buckets, high, far.tau, powers, tails, sums)
+        for own in range(1, depth + 1):
+            _, item, stop = segment(offsets, own, buckets)
+            for place in range(item, stop):
+                score = values[place]
+                weight = weights[row, layout.columns[row, place]]
+                factor = math.exp((high - np.float64(score)) / far.tau) if ahead else 0.0
+                slopes = 0.0
+                for level in range(own):
+                    start, _, end = segment(offsets, level, buckets)
+                    if not ahead:
+                        slopes += near_pull(values, grads, start, end, score, real(weight), step)
+                        continue
+                    low, behind = window(offsets, frame, level, buckets, score - reach, score + step.delta)
+                    slopes += near_pull(values, grads, low, behind, score, real(weight), step)
+                    slopes += far.rho * (end - behind)
+                    rises[seam(behind, level)] += weight * far.rho
+                    at, power = seam(low, level), 1.0 / far.tau
+                    for term in range(TERMS):
+                        power *= -factor if term else factor
+                        slopes += (term + 1) * power * tails[at, term]
+                        series[at, term] += (term + 1) * power * weight
+                grads[place] -= real(weight * slopes)
+        if ahead:
+            _spread(offsets, buckets, powers, rises, series, grads)
+        for place in range(int(offsets[-1])):
+            if layout.columns[row, place] >= 0:
+                grad[row, layout.columns[row, place]] = grads[place]
+
+
+@jit
+def _spread(offsets: Array, buckets: int, powers: Array, rises: Array, series: Array, grads: Array) -> None:
+    """Give every place what the seams before it (linear part) and behind it (series) have collected."""
+    for level in range((offsets.size - 1) // buckets):
+        start, _, end = segment(offsets, level, buckets)
+        rise = 0.0
+        for group in range(start, end, LANES):
+            rise += rises[seam(group, level)]
+            for place in range(group, group + LANES):
+                grads[place] += rise
+        one, two, three = 0.0, 0.0, 0.0
+        for group in range(end - LANES, start - 1, -LANES):
+            at = seam(group + LANES, level)
+            one, two, three = one + series[at, 0], two + series[at, 1], three + series[at, 2]
+            for place in range(group, group + LANES):
+                power = powers[place]
+                grads[place] += power * (one + power * (two + power * three))
+
+
+@jit
+def smooth_ranks(
+    layout: Layout, relevance: Array, step: Step, rank: Array, hrank: Array, first: int, last: int
+) -> None:
+    """Smooth rank and H-rank of the positives of the rows first … last − 1; arguments as for `sup_ranks`."""
+    depth = relevance.shape[1] - 1
+    for row in range(first, last):
+        values, offsets = layout.values[row], layout.offsets[row]
+        for own in range(1, depth + 1):
+            _, item, stop = segment(offsets, own, 1)
+            for place in range(item, stop):
+                # The item meets itself with σ(0) = 1/2, where 1 and rel(k) are due.
+                its_rank, its_hrank = 0.5, 0.5 * relevance[row, own]
+                for level in range(depth + 1):
+                    start, _, end = segment(offsets, level, 1)
+                    smooth = near_sum(values, start, end, values[place], step)
+                    its_rank += smooth
+                    its_hrank += smooth * min(relevance[row, own], relevance[row, level]) if level else 0.0
+                rank[row, layout.columns[row, place]] = its_rank
+                hrank[row, layout.columns[row, place]] = its_hrank
+
+
+@jit
+def smooth_pull(
+    layout: Layout, relevance: Array, weights: Array, hweights: Array, step: Step, grad: Array, first: int, last: int
+) -> None:
+    """Gradient of Σ weights · rank + hweights · hrank; arguments as for `smooth_ranks` and `sup_pull`."""
+    depth = relevance.shape[1] - 1
+    grads = np.empty(layout.values.shape[1], layout.values.dtype)
+    real = layout.values.dtype.type
+    for row in range(first, last):
+        values, columns, offsets = layout.values[row], layout.columns[row], layout.offsets[row]
+        grads[:] = 0.0
+        for own in range(1, depth + 1):
+            _, item, stop = segment(offsets, own, 1)
+            for place in range(item, stop):
+                column = columns[place]
+                for level in range(depth + 1):
+                    start, _, end = segment(offsets, level, 1)
+                    shared = min(relevance[row, own], relevance[row, level]) if level else 0.0
+                    weight = weights[row, column] + shared * hweights[row, column]
+                    slopes = near_pull(values, grads, start, end, values[place], real(weight), step)
+                    grads[place] -= real(weight * slopes)
+        for place in range(int(offsets[-1])):
+            if columns[place] >= 0:
+                grad[row, columns[place]] = grads[place]

@@ -1,0 +1,145 @@
+"""How the compiled backend lays out a query's references: by level, then by bucket of score, in groups of 16.
+
+A *segment* holds the references of one level, in buckets of equal width of score, ascending. It begins at a multiple
+of `LANES`; dummies of a very low score fill it up in front, where every surrogate step is 0. So loops over whole
+groups need no mask, and all sums that can be known in advance are kept by group (`prefix_sums`). Between two groups
+of a segment there is a *seam*; a segment of n groups has n + 1, and `seam` numbers them all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hierlandmarks_benchmark.losses.compiled_math import exp, jit, jit_strict
+
+LANES = 16  # float32 numbers in the widest vector registers
+TERMS = 3  # of the geometric series σ(x) = e^x − e^2x + e^3x − …
+DUMMY_DROP = 800.0  # in units of τ below the lowest score: σ is 0 there even in float64
+LARGEST_POWER = 650.0  # e^±650 stays within float64
+
+Array = NDArray[np.generic]
+
+
+class Layout(NamedTuple):
+    """The references of b queries, W places each, W ≥ M + LANES·(L + 1)."""
+
+    values: Array  # b × W: the scores
+    columns: Array  # b × W int32: which reference; −1 for a dummy
+    offsets: Array  # b × ((L + 1)·buckets + 1) int32: the first item of each bucket, and the end
+    frames: Array  # b × 3: lowest score, buckets a unit of score, highest score
+
+
+@jit_strict
+def bucket_of(score: float, frame: Array, buckets: int) -> int:
+    """Bucket of a score; never decreasing in the score, and 0 … buckets − 1 for any score."""
+    place = (score - frame[0]) * frame[1]
+    return 0 if place <= 0 else min(int(place), buckets - 1)
+
+
+@jit_strict
+def segment(offsets: Array, level: int, buckets: int) -> tuple[int, int, int]:
+    """Start of a level's segment, its first item behind the dummies, and its end."""
+    item = int(offsets[level * buckets])
+    end = int(offsets[(level + 1) * buckets])
+    return item // LANES * LANES, item, end // LANES * LANES
+
+
+@jit_strict
+def bucket_span(offsets: Array, level: int, first: int, last: int, buckets: int) -> tuple[int, int]:
+    """Where the buckets first … last of a level begin and end."""
+    end = int(offsets[level * buckets + last + 1])
+    return int(offsets[level * buckets + first]), end if last + 1 < buckets else end // LANES * LANES
+
+
+@jit_strict
+def seam(place: int, level: int) -> int:
+    """Number of the seam before a place, which is a multiple of LANES within the level's segment or its end."""
+    return place // LANES + level
+
+
+@jit_strict
+def pack(scores: Array, levels: Array, buckets: int, tau: float, layout: Layout, first: int, last: int) -> None:
+    """Lay out the rows first … last − 1 of scores, b × M, and levels, b × M int8; tau is the unit of DUMMY_DROP."""
+    count = scores.shape[1]
+    keys = np.empty(count, np.int32)
+    for row in range(first, last):
+        values, columns, starts, frame = (
+            layout.values[row],
+            layout.columns[row],
+            layout.offsets[row],
+            layout.frames[row],
+        )
+        low, high = scores[row].min(), scores[row].max()
+        frame[0], frame[1], frame[2] = low, buckets / (high - low) if high > low else 0.0, high
+        starts[:] = 0
+        for column in range(count):
+            key = levels[row, column] * buckets + bucket_of(scores[row, column], frame, buckets)
+            keys[column] = key
+            starts[key] += 1
+        _counts_to_starts(starts, buckets, low - DUMMY_DROP * tau, values, columns)
+        cursor = starts.copy()
+        for column in range(count):
+            place = cursor[keys[column]]
+            cursor[keys[column]] = place + 1
+            values[place] = scores[row, column]
+            columns[place] = column
+
+
+@jit_strict
+def _counts_to_starts(starts: Array, buckets: int, dummy: float, values: Array, columns: Array) -> None:
+    place = 0
+    for level_start in range(0, starts.size - 1, buckets):
+        dummies = -starts[level_start : level_start + buckets].sum() % LANES
+        for _ in range(dummies):
+            values[place] = dummy
+            columns[place] = -1
+            place += 1
+        for key in range(level_start, level_start + buckets):
+            size = starts[key]
+            starts[key] = place
+            place += size
+    starts[-1] = place
+
+
+@jit_strict
+def summable(frame: Array, buckets: int, tau: float) -> bool:
+    """Whether far references may be summed in advance: there are buckets, and no power overflows."""
+    return buckets > 1 and TERMS * (np.float64(frame[2]) - np.float64(frame[0])) / tau < LARGEST_POWER
+
+
+@jit
+def prefix_sums(
+    values: Array, offsets: Array, buckets: int, high: float, tau: float, powers: Array, tails: Array, sums: Array
+) -> None:
+    """What groups of one row add up to, level by level.
+
+    Args:
+        values: the row's W scores, laid out; offsets: its offsets.
+        buckets: a segment has.
+        high: the highest score, so that no power overflows.
+        tau: temperature.
+        powers: W float64: receives e^((s − high)/τ).
+        tails: seams × TERMS float64: receives Σ powers^n over the part of the segment before a seam.
+        sums: seams float64: receives Σ s over the part of the segment behind a seam.
+    """
+    for place in range(int(offsets[-1])):
+        powers[place] = exp((np.float64(values[place]) - high) / tau)
+    for level in range((offsets.size - 1) // buckets):
+        start, _, end = segment(offsets, level, buckets)
+        one, two, three = 0.0, 0.0, 0.0
+        for group in range(start, end + 1, LANES):
+            at = seam(group, level)
+            tails[at, 0], tails[at, 1], tails[at, 2] = one, two, three
+            for place in range(group, min(group + LANES, end)):
+                power = powers[place]
+                one += power
+                two += power * power
+                three += power * power * power
+        total = 0.0
+        for group in range(end, start - 1, -LANES):
+            for place in range(group, min(group + LANES, end)):
+                total += values[place]
+            sums[seam(group, level)] = total

@@ -1,0 +1,86 @@
+"""σ and its slope as LLVM arithmetic, so that numba loops over them become vector code.
+
+numba calls the C library for `exp`, one number at a time, unless Intel's SVML is installed. Here e^x is
+2^n · e^f with n = round(x/ln 2) and the Taylor polynomial of e^f on |f| ≤ ln 2/2, accurate to a few units in the
+last place of float32 and float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# float32 and float64: bits, exponent bias, bits of the mantissa, degree of the polynomial, largest |x|
+_FORMATS = {types.float32: (32, 127, 23, 7, 87.0), types.float64: (64, 1023, 52, 13, 700.0)}
+
+
+def jit(function: F) -> F:
+    """Compile for speed: no GIL, cached on disk, sums in any order, no Python exceptions inside."""
+    options = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
+    return cast(F, numba.njit(**options)(function))
+
+
+def jit_strict(function: F) -> F:
+    """Compile with IEEE arithmetic: the same numbers give the same result wherever this is inlined."""
+    return cast(F, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+
+
+def _call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
+    real = args[0].type
+    signature = ir.FunctionType(real, [real] * len(args))
+    return builder.call(builder.module.declare_intrinsic(name, [real], signature), args)
+
+
+def _clamped_exp(builder: ir.IRBuilder, number: types.Float, x: ir.Value) -> ir.Value:
+    bits, bias, mantissa, degree, largest = _FORMATS[number]
+    real, integer = x.type, ir.IntType(bits)
+
+    x = _call(builder, "llvm.minnum", _call(builder, "llvm.maxnum", x, real(-largest)), real(largest))
+    n = _call(builder, "llvm.rint", builder.fmul(x, real(1.0 / math.log(2.0))))
+    fraction = _call(builder, "llvm.fmuladd", n, real(-math.log(2.0)), x)
+    power = real(1.0 / math.factorial(degree))
+    for term in reversed(range(degree)):
+        power = _call(builder, "llvm.fmuladd", power, fraction, real(1.0 / math.factorial(term)))
+    exponent = builder.add(builder.fptosi(n, integer), integer(bias))
+    return builder.fmul(power, builder.bitcast(builder.shl(exponent, integer(mantissa)), real))
+
+
+def _intrinsic(emit: Callable[[ir.IRBuilder, types.Float, ir.Value], ir.Value]) -> Any:
+    """A numba function of one float32 or float64 whose body `emit` writes."""
+
+    def typing(_context: Any, x: types.Float) -> Any:
+        def codegen(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
+            return emit(builder, x, args[0])
+
+        return x(x), codegen
+
+    return intrinsic(typing)
+
+
+def _emit_sigmoid(builder: ir.IRBuilder, number: types.Float, x: ir.Value) -> ir.Value:
+    power = _clamped_exp(builder, number, x)
+    return builder.fdiv(power, builder.fadd(power, x.type(1.0)), flags=("fast",))
+
+
+def _emit_slope(builder: ir.IRBuilder, number: types.Float, x: ir.Value) -> ir.Value:
+    power = _clamped_exp(builder, number, x)
+    rest = builder.fdiv(x.type(1.0), builder.fadd(power, x.type(1.0)), flags=("fast",))
+    return builder.fmul(power, builder.fmul(rest, rest))
+
+
+exp = _intrinsic(_clamped_exp)
+"""e^x; x beyond ± 87 (float32) or ± 700 (float64) counts as that."""
+
+sigmoid = _intrinsic(_emit_sigmoid)
+"""e^x/(1 + e^x), of full relative accuracy for negative x."""
+
+sigmoid_slope = _intrinsic(_emit_slope)
+"""e^x/(1 + e^x)², the derivative of the sigmoid."""
