@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ KEPT_GROUPS = 16  # row groups of pictures kept in memory: about 200 MB of GLDv2
 class Shards:
     """The rows of several shards, numbered one after the other.
 
-    Safe between threads and across fork: every read opens its file anew.
+    Safe between threads and across fork: every read opens its file anew. What is read is checked page by page.
 
     Args:
         shards: path and number of rows of each.
@@ -40,10 +41,10 @@ class Shards:
         """The named columns of all rows.
 
         Raises:
-            CorruptInputError: a shard cannot be read.
+            CorruptInputError: a shard cannot be read, or a page of it was changed.
         """
         schema = pa.schema([RELEASE.schema.field(name) for name in columns])
-        tables = [_readable(path, lambda path: pq.read_table(path, columns=list(columns))) for path in self._paths]
+        tables = [_readable(path, partial(_read_columns, columns=list(columns))) for path in self._paths]
         return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
 
     def picture(self, row: int) -> bytes | None:
@@ -52,7 +53,7 @@ class Shards:
         Reads the whole row group the picture lies in and keeps the last few, so pictures near each other are cheap.
 
         Raises:
-            CorruptInputError: the shard cannot be read.
+            CorruptInputError: the shard cannot be read, or a page of it was changed.
         """
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         path, within = self._paths[number], row - int(self._starts[number])
@@ -73,12 +74,24 @@ class Shards:
             if (path, group) in self._kept:
                 self._kept.move_to_end((path, group))
                 return self._kept[path, group]
-        pictures = _readable(path, lambda path: pq.ParquetFile(path).read_row_group(group, columns=["image"])["image"])
+        pictures = _readable(path, partial(_read_pictures, group=group))
         with self._lock:
             self._kept[path, group] = pictures
             while len(self._kept) > KEPT_GROUPS:
                 self._kept.popitem(last=False)
         return pictures
+
+
+# Pages carry a CRC-32, so a flipped bit is found wherever it is read, not only by `verify`.
+
+
+def _read_columns(path: Path, columns: list[str]) -> pa.Table:
+    return pq.read_table(path, columns=columns, page_checksum_verification=True)
+
+
+def _read_pictures(path: Path, group: int) -> pa.ChunkedArray:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read_row_group(group, columns=["image"])["image"]
 
 
 def _readable(path: Path, read: Callable[[Path], T]) -> T:

@@ -151,7 +151,8 @@ def from_rows(rows: Sequence[Mapping[str, Any]], spec: Table, where: str | None 
     return conform(pa.table(columns), spec, where or spec.name)
 
 
-PARQUET = {"compression": "zstd", "compression_level": 3, "write_page_index": True}  # the one way this project writes
+# The one way this project writes Parquet.
+PARQUET = {"compression": "zstd", "compression_level": 3, "write_page_index": True, "write_page_checksum": True}
 
 
 def write_parquet(path: str | os.PathLike[str], table: pa.Table) -> None:

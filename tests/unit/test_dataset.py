@@ -280,6 +280,22 @@ def test_verify_finds_any_flipped_byte(copy: Path, name: str) -> None:
             hl.load(copy, verify=True)
 
 
+def test_a_flipped_bit_in_a_page_is_found_by_reading_it(copy: Path) -> None:
+    """Without `verify`: the same size, the same footer, one bit in each column's last page."""
+    path = shard(copy)
+    group = pq.read_metadata(path).row_group(0)
+    whole = path.read_bytes()
+    for number in range(group.num_columns):
+        column = group.column(number)
+        content = bytearray(whole)
+        start = column.dictionary_page_offset or column.data_page_offset
+        content[start + column.total_compressed_size - 1] ^= 1
+        path.write_bytes(content)
+        ds = hl.load(copy, "train")
+        with pytest.raises(CorruptInputError, match="cannot be read"):
+            ds.image(0) if column.path_in_schema == "image" else ds.table([column.path_in_schema])
+
+
 def test_a_shard_that_breaks_later_is_refused_when_read(copy: Path) -> None:
     ds = hl.load(copy, "train")
     path = shard(copy)
