@@ -79,7 +79,7 @@ TYPES = Table(
         ended=pa.bool_(),  # the statement carries an end date
         item=_text,  # the landmark's own Wikidata item, "" if unknown
         title=_text,  # title asked for
-        route=_text,  # how the item was reached, e.g. category>redirect>pageprops>P301
+        route=_text,  # how the item was reached, e.g. category>redirect=Category:B>pageprops=Q1>P301=Q2
         revision=_int,  # of the item
     ),
     ("space", "landmark_id", "type_id"),
@@ -95,7 +95,7 @@ SUBCLASSES = Table(
     "subclasses",
     _schema(type_id=_text, type=_text, parent_id=_text, parent=_text, depth=_int),
     ("type_id", "parent_id"),
-    "'Subclass of' edges above the types; acyclic; depth is the distance from the nearest type.",
+    "'Subclass of' edges above the types; acyclic; depth is the parent's distance from the nearest type.",
 )
 CYCLES = Table(
     "cycles",

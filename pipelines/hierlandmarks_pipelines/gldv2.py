@@ -41,15 +41,24 @@ def read_categories(root: Path) -> pa.Table:
         MissingDataError: the folder or a file is missing.
         TableError: a missing column, an id that is repeated or no number, an empty file; file and row are named.
     """
-    tables = []
-    for space in schema.SPACES:
-        path = _category_file(root, space)
-        table = read_csv(path, ("landmark_id", "category"), key=("landmark_id",))
-        check_ids(table, "landmark_id", LANDMARK_ID, path)
-        names = [category_title(cell).removeprefix(PREFIX) for cell in table["category"].to_pylist()]
-        table = table.append_column("name", pa.array(names, pa.string()))
-        tables.append(table.append_column("space", _fill(table, space)))
+    tables = [read_category_file(_category_file(root, space), space) for space in schema.SPACES]
     return conform(pa.concat_tables(tables), schema.CATEGORIES, f"the landmarks of {root}")
+
+
+def read_category_file(path: Path, space: str) -> pa.Table:
+    """One label-to-category CSV (columns landmark_id, category) as a `schema.CATEGORIES` table.
+
+    Args:
+        space: whose landmark ids the file uses.
+
+    Raises:
+        MissingDataError, TableError: as `read_categories`.
+    """
+    table = read_csv(path, ("landmark_id", "category"), key=("landmark_id",))
+    check_ids(table, "landmark_id", LANDMARK_ID, path)
+    names = [category_title(cell).removeprefix(PREFIX) for cell in table["category"].to_pylist()]
+    table = table.append_column("name", pa.array(names, pa.string())).append_column("space", _fill(table, space))
+    return conform(table, schema.CATEGORIES, str(path))
 
 
 def read_images(root: Path, categories: pa.Table, *, clean_only: bool = False) -> pa.Table:

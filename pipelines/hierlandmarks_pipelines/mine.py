@@ -12,12 +12,14 @@ import pyarrow as pa
 
 from hierlandmarks import schema
 from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks.releases import home
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import from_rows
 from hierlandmarks_pipelines.wikimedia.archive import Archive
-from hierlandmarks_pipelines.wikimedia.client import PER_MINUTE, Bucket, Client, Http
+from hierlandmarks_pipelines.wikimedia.client import Client, Http
 from hierlandmarks_pipelines.wikimedia.closure import Closure, close
 from hierlandmarks_pipelines.wikimedia.entities import INSTANCE_OF, SUBCLASS_OF, Entity, get_entities
+from hierlandmarks_pipelines.wikimedia.pace import PER_MINUTE, Bucket
 from hierlandmarks_pipelines.wikimedia.pages import BATCH, Found, find_items
 from hierlandmarks_pipelines.wikimedia.reasons import TYPED
 from hierlandmarks_pipelines.wikimedia.titles import category_title, is_valid
@@ -32,7 +34,8 @@ class MineParams:
 
     Attributes:
         replay: answer from the archive only; the network is never used.
-        archive: folder of `responses-*.jsonl.zst`; when replaying, the run's `source` by default.
+        archive: folder of `responses-*.jsonl.zst`; by default the run's `source` when replaying, else `answers` in
+            HIERLANDMARKS_HOME, where every run finds what an earlier one was told.
         depth: levels of superclasses above the types.
         contact: who runs this; HIERLANDMARKS_CONTACT by default. Needed unless replaying.
         commons_api, wikidata_api: addresses; HIERLANDMARKS_COMMONS_API and HIERLANDMARKS_WIKIDATA_API by default,
@@ -257,10 +260,8 @@ def _transport(params: MineParams) -> Http:
 
 
 def _run(params: MineParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
-    archive = params.archive or (inputs.get("source") if params.replay else None)
-    if archive is None:
-        raise UsageError("the stage mine needs a folder for the answers", do="set archive in the recipe")
-    return run_mine(params, inputs["categories"], archive)
+    source = inputs.get("source") if params.replay else None
+    return run_mine(params, inputs["categories"], params.archive or source or home() / "answers")
 
 
 STAGE = Stage(

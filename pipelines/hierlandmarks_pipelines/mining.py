@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from hierlandmarks import __version__, schema
 from hierlandmarks.errors import UsageError
-from hierlandmarks.tables import conform, read_csv, write_csv, write_json, write_table
+from hierlandmarks.tables import conform, write_csv, write_json, write_table
+from hierlandmarks_pipelines.gldv2 import read_category_file
 from hierlandmarks_pipelines.mine import MineParams, plan, run_mine
 from hierlandmarks_pipelines.wikimedia.archive import PATTERN, Archive
 from hierlandmarks_pipelines.wikimedia.reasons import REASONS
-from hierlandmarks_pipelines.wikimedia.titles import PREFIX, category_title
 
 
 def read_categories(paths: Sequence[Path], space: str | None = None) -> pa.Table:
@@ -26,7 +26,7 @@ def read_categories(paths: Sequence[Path], space: str | None = None) -> pa.Table
 
     Raises:
         UsageError: the space of a file is unknown.
-        MissingDataError, TableError: as `tables.read_csv`; also when two files of one space share a landmark.
+        MissingDataError, TableError: as `gldv2.read_category_file`; also when two files of one space share a landmark.
     """
     tables = []
     for path in paths:
@@ -38,12 +38,7 @@ def read_categories(paths: Sequence[Path], space: str | None = None) -> pa.Table
                 expected="a name that begins with train_ or index_",
                 do="say --space train or --space index",
             )
-        table = read_csv(path, ("landmark_id", "category"), key=("landmark_id",))
-        names = [category_title(cell).removeprefix(PREFIX) for cell in table["category"].to_pylist()]
-        columns = {"space": [own] * table.num_rows, "name": names}
-        for name, values in columns.items():
-            table = table.append_column(name, pa.array(values, pa.string()))
-        tables.append(table.select(schema.CATEGORIES.schema.names))
+        tables.append(read_category_file(path, own))
     return conform(pa.concat_tables(tables), schema.CATEGORIES, ", ".join(map(str, paths)))
 
 

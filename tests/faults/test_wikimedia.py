@@ -14,7 +14,8 @@ from hierlandmarks.tables import from_rows
 from hierlandmarks_pipelines.mine import mine
 from hierlandmarks_pipelines.wikimedia import client as client_module
 from hierlandmarks_pipelines.wikimedia.archive import Archive
-from hierlandmarks_pipelines.wikimedia.client import Bucket, Client, Http
+from hierlandmarks_pipelines.wikimedia.client import Client, Http
+from hierlandmarks_pipelines.wikimedia.pace import Bucket
 from tests.faults.servers import WikiServer, serving
 from tests.faults.wiki import FakeWiki, item
 

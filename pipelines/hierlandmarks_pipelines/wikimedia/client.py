@@ -7,9 +7,7 @@ cannot reach the network. A transport is any callable `respond(api, params) -> b
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,12 +16,12 @@ import requests
 from hierlandmarks.errors import CorruptInputError, IncompleteError, MissingDataError, UsageError
 from hierlandmarks.network import AGENT, Patience, refuse_offline, retry_after
 from hierlandmarks_pipelines.wikimedia.archive import Archive
+from hierlandmarks_pipelines.wikimedia.pace import Bucket
 
 APIS = {
     "commons": "https://commons.wikimedia.org/w/api.php",
     "wikidata": "https://www.wikidata.org/w/api.php",
 }
-PER_MINUTE = 200.0  # the limit for clients that name a contact, over all Wikimedia projects together
 MAXLAG = "5"
 MAX_BYTES = 128 * 2**20  # of one answer, unpacked; fifty of the largest items are about a tenth of it
 _BUSY_STATUS = {408, 429, 500, 502, 503, 504}
@@ -97,38 +95,6 @@ class Client:
             if more in seen:
                 raise CorruptInputError(f"the {api} API continues {_short(params)} in a circle", got=more)
             seen.append(more)
-
-
-@dataclass
-class Bucket:
-    """A token bucket: at most `per_minute` requests a minute over time, at most `burst` at once."""
-
-    per_minute: float = PER_MINUTE
-    burst: int = 5
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    _tokens: float = field(init=False, default=0.0)
-    _at: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.per_minute <= PER_MINUTE:
-            raise UsageError(
-                "the request rate is out of range", got=self.per_minute, expected=f"0 < rate <= {PER_MINUTE}"
-            )
-        self._tokens, self._at = float(self.burst), self.clock()
-
-    def take(self) -> None:
-        """Take a token, waiting until there is one."""
-        self._refill()
-        while self._tokens < 1:
-            self.sleep((1 - self._tokens) * 60 / self.per_minute + 1e-6)
-            self._refill()
-        self._tokens -= 1
-
-    def _refill(self) -> None:
-        now = self.clock()
-        self._tokens = min(self.burst, self._tokens + (now - self._at) * self.per_minute / 60)
-        self._at = now
 
 
 class Http:

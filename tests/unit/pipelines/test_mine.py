@@ -206,13 +206,11 @@ def test_the_stage_replays_the_archive_in_source(tmp_path, categories):
         STAGE.run(MineParams(replay=True, archive=tmp_path / "nothing"), inputs, {})
 
 
-def test_mining_needs_a_contact_a_folder_and_the_network(tmp_path, categories, monkeypatch):
+def test_mining_needs_a_contact_and_the_network(tmp_path, categories, monkeypatch):
     monkeypatch.delenv("HIERLANDMARKS_CONTACT", raising=False)
     inputs = {"categories": categories}
     with pytest.raises(UsageError, match="HIERLANDMARKS_CONTACT"):
         STAGE.run(MineParams(archive=tmp_path / "new"), inputs, {})
-    with pytest.raises(UsageError, match="folder"):
-        STAGE.run(MineParams(contact="me@example.org"), inputs, {})
     monkeypatch.setenv("HIERLANDMARKS_OFFLINE", "1")
     with pytest.raises(OfflineError):
         STAGE.run(MineParams(archive=tmp_path / "new", contact="me@example.org"), inputs, {})

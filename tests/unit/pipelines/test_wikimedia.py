@@ -12,7 +12,7 @@ import pytest
 
 from hierlandmarks.errors import CorruptInputError, IncompleteError, MissingDataError, UsageError
 from hierlandmarks_pipelines.wikimedia.archive import Archive
-from hierlandmarks_pipelines.wikimedia.client import Bucket, Client, user_agent
+from hierlandmarks_pipelines.wikimedia.client import Client, user_agent
 from hierlandmarks_pipelines.wikimedia.closure import break_cycles, close
 from hierlandmarks_pipelines.wikimedia.entities import (
     Statement,
@@ -22,6 +22,7 @@ from hierlandmarks_pipelines.wikimedia.entities import (
     read_entities,
     read_entity,
 )
+from hierlandmarks_pipelines.wikimedia.pace import Bucket
 from hierlandmarks_pipelines.wikimedia.pages import Found, find_items
 from hierlandmarks_pipelines.wikimedia.titles import category_title, is_valid
 from hierlandmarks_pipelines.wikimedia.topics import find_topics
