@@ -80,8 +80,9 @@ class _Transformers(Backbone):
             sized = {"image_size": size} if "image_size" in known and not params.weights else {}
             try:
                 self.inner = model_class(config_class(**{**sized, **params.config}), **extra)
-            except (ValueError, TypeError, ZeroDivisionError) as error:
-                raise UsageError("model.config does not make a backbone", got=str(error), do="correct it") from error
+            except Exception as error:  # transformers has many ways to refuse a configuration
+                got = " ".join(str(error).split())
+                raise UsageError("model.config does not make a backbone", got=got, do="correct it") from error
         config: Any = self.inner.config
         self.config = {key: value for key, value in config.to_diff_dict().items() if key in known}
         self.width = int(getattr(config, "hidden_size", 0) or config.hidden_sizes[-1])

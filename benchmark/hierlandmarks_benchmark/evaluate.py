@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import hierlandmarks as hl
 from hierlandmarks import Dataset
 from hierlandmarks.errors import CorruptInputError, UsageError
+from hierlandmarks.hierarchy import level
 from hierlandmarks.metrics import Report, evaluate_embeddings
 from hierlandmarks.params import to_mapping
 from hierlandmarks.schema import LEVELS
@@ -139,8 +140,8 @@ def examples(query: Side, gallery: Side | None, params: EvaluateParams) -> list[
         similarity = target.vectors @ query.vectors[row]
         similarity[target.ids == query.ids[row]] = -np.inf  # the query itself, where it is in the gallery
         best = np.argsort(-similarity, kind="stable")[: min(params.results, int(np.isfinite(similarity).sum()))]
-        levels = match_levels(query.labels[row], target.labels[best])
-        results = [{"id": str(id), "level": int(level)} for id, level in zip(target.ids[best], levels, strict=True)]
+        levels = level(query.labels[row], target.labels[best])
+        results = [{"id": str(id), "level": int(match)} for id, match in zip(target.ids[best], levels, strict=True)]
         shown.append({"query": str(query.ids[row]), "results": results})
     return shown
 
@@ -155,21 +156,6 @@ def choose(ids: Sequence[str] | NDArray[np.str_], labels: Ints, count: int) -> l
     frame = frame.sort_values("key")
     frame["turn"] = frame.groupby("label").cumcount() + (frame["label"] < 0) * len(frame)  # unlabelled ones come last
     return [int(row) for row in frame.sort_values(["turn", "key"]).index[:count]]
-
-
-def match_levels(query: Ints, gallery: Ints) -> Ints:
-    """Matching labels counted from the coarse end up to the first that differs; -1 matches nothing.
-
-    Args:
-        query: L labels, fine → coarse.
-        gallery: N × L.
-
-    >>> match_levels(np.array([7, 3, 1]), np.array([[7, 3, 1], [8, 3, 1], [7, 4, 1], [7, 3, -1]])).tolist()
-    [3, 2, 1, 0]
-    """
-    same = (gallery == query) & (query >= 0)
-    levels: Ints = np.cumprod(same[:, ::-1], axis=1, dtype=np.int64).sum(axis=1)
-    return levels
 
 
 def _side(dataset: Dataset, embeddings: Embeddings) -> Side:

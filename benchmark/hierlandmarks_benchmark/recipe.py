@@ -6,6 +6,7 @@ unknown key is an error naming the nearest; only switches for features that are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.params import from_mapping, nearest, read_yaml, set_value, to_mapping
 from hierlandmarks.resources import bundled
 from hierlandmarks.tables import write_text
+
+PRECISIONS = ("float32", "bf16", "fp16")
+ENTRY_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,14 @@ class DataParams:
     split: str = "train"
     validation: str = "validation"
     validate_every: int = 5
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= self.stored or self.validate_every < 1:
+            raise UsageError(
+                "data sizes do not fit",
+                got=f"size {self.size}, stored {self.stored}, validate_every {self.validate_every}",
+                expected="1 ≤ size ≤ stored, and validate_every of at least 1",
+            )
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,7 @@ class Recipe:
     """A training run from end to end; `name` is what its entry is called.
 
     Attributes:
-        precision: `no` (float32), `bf16` or `fp16` for the network; scores, ranks and losses stay in float32.
+        precision: float32, bf16 or fp16, for the network; scores, ranks and losses stay in float32.
     """
 
     name: str
@@ -174,7 +186,17 @@ class Recipe:
     loss: tuple[LossTerm, ...]
     optimiser: OptimiserParams
     schedule: ScheduleParams
-    precision: str = "no"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if not ENTRY_NAME.fullmatch(self.name):
+            raise UsageError(
+                "the recipe's name becomes a folder", got=repr(self.name), expected="1 to 64 of a-z, 0-9, '.', '_', '-'"
+            )
+        if self.precision not in PRECISIONS:
+            raise UsageError("precision is unknown", got=repr(self.precision), do=nearest(self.precision, PRECISIONS))
+        if self.epochs < 1:
+            raise UsageError("epochs is out of range", got=self.epochs, expected="at least 1")
 
 
 def recipe_path(name: str) -> Path:

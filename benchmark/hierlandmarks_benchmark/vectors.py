@@ -98,11 +98,13 @@ def find_entries(embeddings: Path, content_hash: str) -> dict[str, dict[str, Any
     if not found:
         raise MissingDataError(f"{embeddings} holds no embeddings", do="make them: hierlandmarks bench embed")
     for name, about in found.items():
-        made_of = about["dataset"]
-        if made_of["content_hash"] != content_hash:
+        dataset = about.get("dataset")
+        if not isinstance(dataset, dict) or "content_hash" not in dataset:
+            raise CorruptInputError(f"{embeddings / name / ENTRY} says nothing of its dataset", do="embed again")
+        if dataset["content_hash"] != content_hash:
             raise CorruptInputError(
                 f"the embeddings {name} are of another dataset",
-                got=f"{made_of['name']} {made_of['content_hash'][:12]}",
+                got=f"{dataset.get('name')} {dataset['content_hash'][:12]}",
                 expected=content_hash[:12],
                 do="embed this release again",
             )

@@ -59,7 +59,7 @@ def fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look | 
 def _fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look | None) -> Trained:
     from accelerate import Accelerator
 
-    accelerator = Accelerator(mixed_precision=recipe.precision)
+    accelerator = Accelerator(mixed_precision=recipe.precision.replace("float32", "no"))
     if accelerator.num_processes > 1:
         raise UsageError("training runs in one process", got=accelerator.num_processes, do="start it without torchrun")
     device = accelerator.device
@@ -82,7 +82,8 @@ def _fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look |
                 random = draws(recipe.seed, epoch, step, len(rows))
                 pictures = augment(pixels[rows].to(device), recipe.augmentation, recipe.data.size, random)
                 loss, terms = objective(model(pictures), codes[rows])
-                record.add(step, len(rows), float(loss), terms)
+                value = float(loss.detach())
+                record.add(step, len(rows), value, terms)
                 optimiser.zero_grad()
                 accelerator.backward(loss)
                 if recipe.optimiser.clip:
@@ -91,9 +92,7 @@ def _fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look |
                 schedule.step()
                 if average:
                     average.update_parameters(network)
-                bar.set_postfix_str(
-                    f"epoch {epoch + 1}, loss {float(loss):.3f}, {record.rate():.0f} images/s", refresh=False
-                )
+                bar.set_postfix_str(f"epoch {epoch + 1}, loss {value:.3f}, {record.rate():.0f} images/s", refresh=False)
                 bar.update()
             last = epoch + 1 == recipe.epochs
             due = last or (epoch + 1) % recipe.data.validate_every == 0

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import hierlandmarks as hl
+from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
+from hierlandmarks.tables import read_json, write_json
+from hierlandmarks_benchmark.baselines import colour_histogram
+from hierlandmarks_benchmark.embed import EmbedParams, embed
+from hierlandmarks_benchmark.models import build_network, load_network, save_network
+from hierlandmarks_benchmark.vectors import (
+    Embeddings,
+    find_entries,
+    query_and_gallery,
+    read_embeddings,
+    write_embeddings,
+)
+from tests.coloured import release as write_release
+
+
+def test_every_entry_has_every_split_with_ids(tmp_path: Path, release: Path, model: Path) -> None:
+    assert embed(release, model, tmp_path) == ["tiny", "untrained", "colour-histogram"]
+    for name, dim in (("tiny", 16), ("untrained", 16), ("colour-histogram", 512)):
+        for split in ("query", "index"):
+            found = read_embeddings(tmp_path / name, split)
+            assert list(found.ids) == hl.load(release, split=split).images["id"].tolist()
+            assert found.vectors.shape == (len(found.ids), dim)
+            assert found.vectors.dtype == np.float32
+            assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
+
+
+def test_an_entry_says_what_made_it(tmp_path: Path, release: Path, model: Path) -> None:
+    embed(release, model, tmp_path)
+    about = read_json(tmp_path / "tiny" / "entry.json")
+    assert about["model"]["trained_on"] == "coloured (train)"
+    assert about["model"]["loss"] == "0.9 SupHAPLoss + 0.1 ProxyLoss"
+    assert about["model"]["recipe"]["epochs"] == 4
+    assert about["dataset"]["content_hash"] == hl.load(release).content_hash
+    assert about["splits"]["query"] == {"images": 12, "skipped": []}
+    assert read_json(tmp_path / "untrained" / "entry.json")["model"]["trained_on"] == "nothing"
+
+
+def test_trained_and_untrained_differ_and_untrained_is_the_start_of_training(
+    tmp_path: Path, release: Path, model: Path
+) -> None:
+    embed(release, model, tmp_path)
+    trained, fresh = (read_embeddings(tmp_path / name, "query").vectors for name in ("tiny", "untrained"))
+    assert not np.allclose(trained, fresh, atol=1e-3)
+    network, recipe = load_network(model)
+    start = build_network(recipe)
+    assert not torch.equal(network.projection.weight, start.projection.weight)
+    save_network(start, recipe, tmp_path / "start")
+    shutil.copy(model / "summary.json", tmp_path / "start")
+    embed(release, tmp_path / "start", tmp_path / "again", EmbedParams(baselines=()))
+    assert np.array_equal(read_embeddings(tmp_path / "again" / "tiny", "query").vectors, fresh)
+
+
+def test_without_query_and_index_it_is_validation(tmp_path: Path, validated: Path, model: Path) -> None:
+    embed(validated, model, tmp_path, EmbedParams(baselines=("colour-histogram",)))
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.safetensors")}
+    assert names == {"tiny/validation.safetensors", "colour-histogram/validation.safetensors"}
+
+
+def test_a_release_with_nothing_to_rank(tmp_path: Path, model: Path) -> None:
+    only_train = write_release(tmp_path, {"train": (range(4), 2)})
+    with pytest.raises(MissingDataError, match=r"nothing to evaluate on; got splits train, expected query and index"):
+        embed(only_train, model, tmp_path / "out")
+    assert query_and_gallery(("train", "index", "query", "validation"), "x") == ("query", "index")
+
+
+def test_unreadable_pictures_are_left_out_and_listed(tmp_path: Path, model: Path) -> None:
+    spoilt = write_release(tmp_path, {"validation": (range(8), 13)}, spoilt=1)
+    embed(spoilt, model, tmp_path / "out", EmbedParams(baselines=()))
+    found = read_embeddings(tmp_path / "out" / "tiny", "validation")
+    (skipped,) = read_json(tmp_path / "out" / "tiny" / "entry.json")["splits"]["validation"]["skipped"]
+    assert len(found.ids) == 103
+    assert skipped.split()[0] not in found.ids
+
+
+def test_mistakes_are_named(tmp_path: Path, release: Path, model: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean untrained"):
+        EmbedParams(baselines=("untraind",))
+    with pytest.raises(UsageError, match="batch"):
+        EmbedParams(batch=0)
+    with pytest.raises(MissingDataError, match="holds no model"):
+        embed(release, tmp_path, tmp_path)
+    network, recipe = load_network(model)
+    save_network(network, dataclasses.replace(recipe, name="untrained"), tmp_path)
+    shutil.copy(model / "summary.json", tmp_path)
+    with pytest.raises(UsageError, match="is called untrained, as a baseline is"):
+        embed(release, tmp_path, tmp_path / "out")
+
+
+def test_histograms_tell_colours_and_places_apart() -> None:
+    red, blue = np.zeros((2, 3, 8, 8), np.uint8)
+    red[0], blue[2] = 255, 255
+    half = np.concatenate([red[:, :4], blue[:, 4:]], axis=1)
+    found = colour_histogram(np.stack([red, blue, half, half[:, ::-1]]))
+    similar = found @ found.T
+    assert found.shape == (4, 512)
+    assert np.allclose(np.diag(similar), 1, atol=1e-6)
+    assert similar[0, 1] == 0
+    assert similar[0, 2] == pytest.approx(0.5)
+    assert similar[2, 3] == 0  # the same colours in other quarters
+
+
+def test_histogram_bins_by_hand() -> None:
+    picture = np.zeros((3, 2, 2), np.uint8)
+    picture[:, 0, 0] = 255  # white: hue 0, saturation 0, value 255
+    found = colour_histogram(picture[None])[0].reshape(4, 8, 4, 4)
+    assert found[0, 0, 0, 3] == pytest.approx(0.5)
+    assert found[1:, 0, 0, 0].tolist() == pytest.approx([0.5, 0.5, 0.5])
+
+
+def test_embeddings_that_are_spoilt_are_refused(tmp_path: Path) -> None:
+    write_embeddings(tmp_path, "query", Embeddings(("a", "b"), np.eye(2, dtype=np.float32)))
+    assert read_embeddings(tmp_path, "query").ids == ("a", "b")
+    with pytest.raises(MissingDataError, match=r"index.safetensors does not exist"):
+        read_embeddings(tmp_path, "index")
+    write_embeddings(tmp_path / "other", "query", Embeddings(("a",), np.eye(1, dtype=np.float32)))
+    shutil.copy(tmp_path / "other" / "query.parquet", tmp_path)
+    with pytest.raises(CorruptInputError, match="does not fit its ids"):
+        read_embeddings(tmp_path, "query")
+    (tmp_path / "query.safetensors").write_bytes(b"x")
+    with pytest.raises(CorruptInputError, match="holds no embeddings"):
+        read_embeddings(tmp_path, "query")
+
+
+def test_entries_of_another_dataset_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match="holds no embeddings"):
+        find_entries(tmp_path, "abc")
+    write_json(tmp_path / "one" / "entry.json", {"dataset": {"name": "old", "content_hash": "123"}})
+    with pytest.raises(
+        CorruptInputError, match=r"the embeddings one are of another dataset; got old 123, expected abc"
+    ):
+        find_entries(tmp_path, "abc")
+    write_json(tmp_path / "one" / "entry.json", {"dataset": 3})
+    with pytest.raises(CorruptInputError, match="says nothing of its dataset"):
+        find_entries(tmp_path, "abc")

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
+from hierlandmarks.tables import read_json
+from hierlandmarks_benchmark.objective import Objective, compact
+from hierlandmarks_benchmark.recipe import LossTerm, Recipe, ScheduleParams, load_recipe
+from hierlandmarks_benchmark.train import STAGE, TrainParams, train
+from hierlandmarks_benchmark.train.loop import _scale, fit
+from tests.coloured import release as write_release
+
+
+def changed(recipe: Recipe, section: str, **values: Any) -> Recipe:
+    return dataclasses.replace(recipe, **{section: dataclasses.replace(getattr(recipe, section), **values)})
+
+
+def data(landmarks: int = 8, each: int = 4) -> tuple[torch.Tensor, np.ndarray]:
+    pixels = torch.randint(
+        0, 256, (landmarks * each, 3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    landmark = np.repeat(np.arange(landmarks), each)
+    return pixels, np.stack([landmark, landmark % 4, landmark % 4 // 2], axis=1)
+
+
+def weights(recipe: Recipe) -> dict[str, torch.Tensor]:
+    return fit(*data(), recipe).network.state_dict()
+
+
+def test_the_model_folder_is_complete(model: Path, release: Path, tiny: Recipe) -> None:
+    names = {"model.safetensors", "recipe.yaml", "history.csv", "curves.png", "summary.json"}
+    assert {path.name for path in model.iterdir()} == names
+    saved = load_recipe(str(model / "recipe.yaml"))
+    assert saved == dataclasses.replace(tiny, model=saved.model)
+    assert saved.model.config["hidden_sizes"] == [8, 16]
+    summary = read_json(model / "summary.json")
+    assert summary["dataset"]["content_hash"] == read_json(release / "MANIFEST.json")["content_hash"]
+    assert (summary["images"], summary["landmarks"], summary["labels"], summary["kinds"]) == (50, 10, 4, 2)
+    assert {"code_version", "seconds", "threads", "hardware", "packages", "recipe"} <= set(summary)
+    assert Image.open(model / "curves.png").size[0] > 400
+
+
+def test_history_has_a_row_an_epoch_and_the_loss_falls(model: Path, tiny: Recipe) -> None:
+    rows = list(csv.DictReader((model / "history.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    weighted = 0.9 * float(rows[0]["SupHAPLoss_0"]) + 0.1 * float(rows[0]["ProxyLoss_1"])
+    assert weighted == pytest.approx(float(rows[0]["loss"]), rel=1e-4)
+    assert rows[0]["h_ap"] == ""
+
+
+def test_validation_is_followed_where_there_is_one(tmp_path: Path, validated: Path, tiny: Recipe) -> None:
+    summary = train(validated, tiny, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    assert [row["h_ap"] != "" for row in rows] == [False, True, False, True]
+    assert 0 < summary["last"]["h_ap"] <= 1
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(tiny: Recipe) -> None:
+    first, again = weights(tiny), weights(tiny)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other = weights(dataclasses.replace(tiny, seed=4))
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_global_random_state_is_left_alone(tiny: Recipe) -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    fit(*data(), dataclasses.replace(tiny, epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_proxies_have_a_learning_rate_of_their_own(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(
+        "hierlandmarks_benchmark.train.loop.torch.optim.AdamW",
+        lambda groups: made.extend(groups) or torch.optim.SGD(groups),
+    )
+    fit(*data(), dataclasses.replace(tiny, epochs=1))
+    assert [group["weight_decay"] for group in made] == [0.01, 0.0, 0.0]
+    assert all(parameter.shape == (8, 16) for parameter in made[2]["params"])
+
+
+def test_ema_keeps_other_weights_than_the_last(tiny: Recipe) -> None:
+    last, mean = weights(tiny), weights(changed(tiny, "optimiser", ema=0.9))
+    assert not torch.equal(last["projection.weight"], mean["projection.weight"])
+
+
+def test_clipping_bounds_the_step(tiny: Recipe) -> None:
+    free, bound = weights(tiny), weights(changed(tiny, "optimiser", clip=1e-9))
+    assert not torch.equal(free["projection.weight"], bound["projection.weight"])
+
+
+def test_the_schedule_warms_up_and_comes_down_to_its_floor() -> None:
+    scale = _scale(ScheduleParams(warmup=2, floor=0.1), epochs=10, steps=5)
+    values = [scale(step) for step in range(51)]
+    assert values[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
+    assert values[10] == pytest.approx(1)
+    assert values[50] == pytest.approx(0.1)
+    assert all(a >= b for a, b in pairwise(values[10:]))
+
+
+def test_a_loss_that_is_no_number_stops_with_a_sentence(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Objective, embeddings: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        loss = embeddings.sum() * math.nan
+        return loss, torch.stack([loss, loss]).detach()
+
+    monkeypatch.setattr(Objective, "forward", broken)
+    with pytest.raises(UsageError, match=r"the loss is nan in epoch 1, step 1.*lower optimiser.learning_rate"):
+        fit(*data(), tiny)
+
+
+def test_unknown_losses_and_arguments_name_the_nearest(tiny: Recipe) -> None:
+    _, labels = data()
+    with pytest.raises(UsageError, match="did you mean SupHAPLoss"):
+        Objective((LossTerm("SupHapLoss"),), labels, 4)
+    with pytest.raises(UsageError, match="did you mean tau"):
+        Objective((LossTerm("SupHAPLoss", params={"taus": 0.1}),), labels, 4)
+    with pytest.raises(UsageError, match="no loss"):
+        Objective((), labels, 4)
+
+
+def test_every_loss_can_be_a_term(tiny: Recipe) -> None:
+    from hierlandmarks_benchmark import losses
+
+    pixels, labels = data()
+    names = sorted(set(losses.__all__) - {"WeightedLoss", "CrossBatchMemory"})
+    for name in names:
+        trained = fit(pixels, labels, dataclasses.replace(tiny, epochs=1, loss=(LossTerm(name),)))
+        assert math.isfinite(trained.history[0]["loss"]), name
+
+
+def test_compact_keeps_who_shares_a_label() -> None:
+    labels = np.array([[900, 7, 3], [12, 7, 3], [900, 7, 3], [44, -1, 5]])
+    assert compact(labels).tolist() == [[2, 0, 0], [0, 0, 0], [2, 0, 0], [1, -1, 1]]
+
+
+def test_a_release_without_the_split_is_refused(tmp_path: Path, release: Path, tiny: Recipe) -> None:
+    with pytest.raises(MissingDataError, match="no split 'train_clean' to train on; got train, index, query"):
+        train(release, changed(tiny, "data", split="train_clean"), tmp_path)
+
+
+def test_too_few_landmarks_for_a_batch(tmp_path: Path, release: Path, tiny: Recipe) -> None:
+    with pytest.raises(
+        UsageError, match=r"too few landmarks for a batch of 64; got 10, expected 16.*lower sampler.batch to 40"
+    ):
+        train(release, changed(tiny, "sampler", batch=64), tmp_path)
+
+
+def test_many_unreadable_pictures_stop_with_their_list(tmp_path: Path, tiny: Recipe) -> None:
+    spoilt = write_release(tmp_path, {"train": (range(8), 4)}, spoilt=2)
+    with pytest.raises(CorruptInputError, match=r"2 of 32 pictures of coloured cannot be read; got [0-9a-f]{16} \("):
+        train(spoilt, tiny, tmp_path)
+
+
+def test_a_few_unreadable_pictures_are_listed(tmp_path: Path, tiny: Recipe) -> None:
+    spoilt = write_release(tmp_path, {"train": (range(8), 13)}, spoilt=1)
+    summary = train(spoilt, dataclasses.replace(tiny, epochs=1), tmp_path)
+    assert summary["images"] == 103
+    assert len(summary["skipped"]) == 1
+
+
+def test_the_stage_reads_the_recipe_it_names() -> None:
+    assert [path.name for path in STAGE.reads(TrainParams("mini"))] == ["mini.yaml"]
+    assert STAGE.needs == ("release",)
+    assert STAGE.makes == ("model",)
+
+
+@pytest.mark.parametrize("name", ["mini", "washington"])
+def test_bundled_recipes_are_complete(name: str) -> None:
+    from hierlandmarks.params import to_mapping
+    from hierlandmarks_benchmark.recipe import read_yaml, recipe_path
+
+    recipe = load_recipe(name, ["epochs=2", "optimiser.learning_rate=1e-3"])
+    assert (recipe.name, recipe.epochs, recipe.optimiser.learning_rate) == (name, 2, 1e-3)
+    assert [(term.name, term.weight) for term in recipe.loss] == [("SupHAPLoss", 0.9), ("ProxyLoss", 0.1)]
+    written = read_yaml(recipe_path(name))
+    for section in ("data", "augmentation", "sampler", "optimiser", "schedule"):
+        assert set(written[section]) == set(to_mapping(recipe)[section]), section
+
+
+def test_mistakes_in_a_recipe_name_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"optimiser has an unknown key 'lerning_rate': did you mean learning_rate"):
+        load_recipe("mini", ["optimiser.lerning_rate=1"])
+    with pytest.raises(UsageError, match="did you mean washington"):
+        load_recipe("washingtn")
+    with pytest.raises(MissingDataError, match="no recipe at"):
+        load_recipe(str(tmp_path / "none.yaml"))
+    with pytest.raises(UsageError, match="becomes a folder"):
+        load_recipe("mini", ["name=../x"])
+    with pytest.raises(UsageError, match="precision"):
+        load_recipe("mini", ["precision=bf61"])
