@@ -6,6 +6,8 @@ made from the same Commons category move together. A label with one landmark sta
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -94,15 +96,26 @@ def _groups(rows: pa.Table) -> npt.NDArray[np.int64]:
 def _chosen(
     rows: pa.Table, group: npt.NDArray[np.int64], usable: npt.NDArray[np.bool_], share: float, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Groups to set aside: of each label an even share in random order, at least one group left in train."""
-    frame = pd.DataFrame({"group": group[usable], "label": rows["label"].to_numpy()[usable]})
-    frame = frame.drop_duplicates("group").sort_values("group")
-    frame = frame.sample(frac=1, random_state=np.random.default_rng(seed)).sort_values("label", kind="stable")
-    # Systematic sampling along the labels: every label gives its share up to rounding, and so does the whole.
-    steps = np.floor(np.arange(len(frame) + 1) * share + 0.5)
-    frame["chosen"] = np.diff(steps) > 0
-    emptied = frame.groupby("label")["chosen"].transform("all") & ~frame.duplicated("label")
-    return frame["group"].to_numpy()[frame["chosen"] & ~emptied]  # the first of such a label stays
+    """Groups to set aside: of each label its share, rounded up or down by chance, and at least one group left in train.
+
+    Chance is a hash of the seed and of the landmark's or label's name, so a new landmark changes only its own label.
+    """
+    frame = rows.select(["hierarchical_label", "space", "landmark_id"]).filter(pa.array(usable)).to_pandas()
+    frame["group"] = group[usable]
+    frame = frame.drop_duplicates().sort_values(["space", "landmark_id"]).drop_duplicates("group")  # by its first id
+    names = (frame["space"] + " " + frame["landmark_id"]).tolist()
+    frame = frame.assign(order=[_chance(f"{seed} {name}") for name in names]).sort_values("order", kind="stable")
+    sizes = frame["hierarchical_label"].value_counts()
+    quotas = {label: min(int(share * size + _chance(f"{seed} {label}")), size - 1) for label, size in sizes.items()}
+    quota = frame["hierarchical_label"].map(quotas).astype(np.int64)
+    first = frame.groupby("hierarchical_label").cumcount() < quota
+    chosen: npt.NDArray[np.int64] = frame.loc[first, "group"].to_numpy(dtype=np.int64)
+    return chosen
+
+
+def _chance(text: str) -> float:
+    """A number in [0, 1) that the text alone decides, on every machine and in every version."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") / 2**48
 
 
 def _refuse_leaks(target: npt.NDArray[np.object_], group: npt.NDArray[np.int64], rows: pa.Table) -> None:

@@ -95,7 +95,7 @@ def test_ids_stay_text(made: Path) -> None:
 
 def test_it_says_what_it_is(made: Path) -> None:
     train = hl.load(made, "train")
-    assert repr(train) == "<Dataset tiny train: 12 images of 4 landmarks, 3 labels, 2 kinds>"
+    assert repr(train) == "<Dataset tiny train: 12 images of 3 landmarks, 3 labels, 2 kinds>"
     assert repr(train.where(label="bridge")) == (
         "<Dataset tiny train, a part: 3 images of 1 landmark, 1 label, 1 kind>"
     )
