@@ -14,7 +14,7 @@ from hierlandmarks import schema
 from hierlandmarks.errors import CorruptInputError, MissingDataError
 from hierlandmarks.images import index_tar
 from hierlandmarks.progress import track
-from hierlandmarks.tables import from_rows, read_csv
+from hierlandmarks.tables import conform, from_rows, read_csv
 from hierlandmarks_pipelines.gldv2 import IMAGE_ID, LANDMARK_ID, check_ids, check_landmarks, lookup
 from hierlandmarks_pipelines.layout import TAR, write_pictures, write_rows
 from hierlandmarks_pipelines.typeids import type_id
@@ -125,7 +125,7 @@ def write_source(root: Path, files: PhotoList, categories: pa.Table, photos: pa.
         table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
     for name in ("offset", "size"):
         table = table.append_column(name, lookup(table["id"], places, name, None))
-    return table.select(schema.IMAGES.schema.names)
+    return conform(table, schema.IMAGES, "the list of photos")
 
 
 def _pictures(folder: Path, ids: list[str]) -> Iterator[tuple[str, bytes]]:

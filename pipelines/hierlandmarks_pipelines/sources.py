@@ -95,7 +95,7 @@ METADATA = Stage(
     needs=("source",),
     makes=("categories", "images"),
     run=_metadata,
-    reads=lambda params: (_root(params) / "metadata", _root(params) / "ground_truth"),
+    reads=lambda params: tuple(_root(params) / name for name in ("metadata", "ground_truth", "train", "index", "test")),
     optional=("source",),
 )
 
