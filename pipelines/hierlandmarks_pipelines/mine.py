@@ -266,7 +266,7 @@ def _run(params: MineParams, inputs: Inputs, folders: Mapping[str, Path]) -> Out
 
 STAGE = Stage(
     name="mine",
-    about="asking Wikimedia what every landmark is",
+    about="what every landmark is, from the answers of Wikimedia",
     params=MineParams,
     needs=("categories", "source"),
     makes=("types", "reasons", "subclasses", "cycles"),

@@ -42,7 +42,7 @@ def _labels(out: Path) -> dict[str, Any]:
         "labels": len({row["label"] for row in labelled}),
         "kinds": dict(sorted(Counter(row["natural_or_human_made"] for row in labelled).items())),
         "sources": dict(sorted(Counter(row["source"] for row in table).items())),
-        "largest": Counter(row["label"] for row in labelled).most_common(5),
+        "largest": sorted(Counter(row["label"] for row in labelled).items(), key=lambda item: (-item[1], item[0]))[:5],
     }
 
 
@@ -95,7 +95,7 @@ def _scores_text(scores: dict[str, dict[str, float]]) -> str:
         "recall_at_1_2": "R@1 kind",
     }
     width = max(map(len, scores)) + 2
-    lines = ["Retrieval, on landmarks the model was not trained on (0 to 1, higher is better)"]
+    lines = ["Retrieval of photos the model was not trained on (0 to 1, higher is better)"]
     lines.append(" " * (width + 2) + "".join(f"{title:>11}" for title in columns.values()))
     for entry, mean in scores.items():
         cells = "".join(f"{mean[key]:>11.3f}" if key in mean else f"{'–':>11}" for key in columns)
