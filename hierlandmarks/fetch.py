@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -19,6 +20,7 @@ from hierlandmarks.parts import Part, Source
 
 BLOCK = 2**20
 MAX_REDIRECTS = 5
+MAX_UNSIZED = 2**32  # bytes taken from a server that does not say how many there are
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -190,7 +192,7 @@ class _Receiver:
     def _once(self, url: str) -> tuple[str, float | None]:
         """One connection: what went wrong ("" when the file is whole), and how long the server asks to wait."""
         part = self._part
-        if part.size and (not part.source.etag or part.size > (part.source.total or part.size)):
+        if part.size and (not part.source.etag or part.size > (part.source.total or 0)):
             self.forget()
         start = part.size
         if start and start == part.source.total:
@@ -241,21 +243,19 @@ class _Receiver:
         if "text/html" in head.get("Content-Type", "").lower():
             return "a web page instead of the file"
         if status == 206:
-            span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", head.get("Content-Range", "").strip())
-            total = str(part.source.total) if part.source.total is not None else "*"
-            moved = head.get("ETag", part.source.etag) != part.source.etag
-            if (
-                not start
-                or not span
-                or int(span[1]) != start
-                or moved
-                or (total != "*" and span[3] not in (total, "*"))
-            ):
+            if not start or not self._goes_on(head, start):
                 self.forget()
                 return f"a part that was not asked for ({head.get('Content-Range')})"
             return ""
         self.forget()
         return self._begin(response, url)
+
+    def _goes_on(self, head: Mapping[str, str], start: int) -> bool:
+        """Whether the head of a partial response promises the rest of the very file the part is of."""
+        source = self._part.source
+        span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", head.get("Content-Range", "").strip())
+        same = head.get("ETag", source.etag) == source.etag
+        return bool(span and same and int(span[1]) == start and span[3] in (str(source.total), "*"))
 
     def _begin(self, response: requests.Response, url: str) -> str:
         """Prepare for a whole file."""
@@ -265,6 +265,8 @@ class _Receiver:
             return "no size told, so an end too early would not be noticed"
         if self._size is not None and total not in (None, self._size):
             raise ChecksumError(f"{url} has the wrong size", got=total, expected=self._size)
+        if (total or 0) > (free := shutil.disk_usage(self._part.path.parent).free):
+            raise IncompleteError(f"the disk is too small for {url}", got=f"{free} bytes free", expected=total)
         etag = response.headers.get("ETag", "")
         self._part.begin(Source(etag if etag.startswith('"') else "", total))  # a weak tag cannot vouch for bytes
         return ""
@@ -276,6 +278,8 @@ class _Receiver:
                 self._part.write(block)
             except OSError as error:
                 raise IncompleteError(f"{self._part.path} cannot be written", got=error.strerror) from error
+            if self._part.source.total is None and self._part.size > MAX_UNSIZED:
+                raise IncompleteError("a file without a size does not end", got=f"over {MAX_UNSIZED} bytes")
             self.received += len(block)
             came += len(block)
             self._progress(len(block))

@@ -31,8 +31,8 @@ class Source:
     """What the server said of the file the part's bytes belong to.
 
     Attributes:
-        etag: strong entity tag, "" when there is none; without it the part cannot be continued.
-        total: bytes of the whole file, None when it did not say.
+        etag: strong entity tag, "" when there is none.
+        total: bytes of the whole file, None when it did not say. Without either the part cannot be continued.
     """
 
     etag: str = ""

@@ -13,8 +13,9 @@ from hierlandmarks.catalog import RemoteDataset, RemoteFile
 from hierlandmarks.cli import run
 from hierlandmarks.downloads import record_path
 from hierlandmarks.errors import MissingDataError
-from hierlandmarks.tables import write_json
+from hierlandmarks.tables import read_json, write_json
 from hierlandmarks.verification import exit_code, verify_folder
+from tests import tiny
 from tests.faults.servers import make_tar
 
 IDS = ["0000e12345678901", "1234567890123456"]
@@ -133,3 +134,17 @@ def test_verify_command(root, capsys):
     (root / "metadata/train.csv").write_bytes(b"id\n")
     assert run(["verify", str(root)]) == 3
     assert run(["verify", str(root / "nowhere")]) == 2
+
+
+def test_a_release_is_checked_against_its_manifest(tmp_path, capsys):
+    folder = tiny.release(tmp_path / "release")
+    found = {finding.path: finding.count for finding in verify_folder(folder)}
+    assert sum(found.values()) == sum(split["rows"] for split in read_json(folder / "MANIFEST.json")["splits"].values())
+    shard = next((folder / "data").glob("*.parquet"))
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    assert run(["verify", str(folder)]) == 3
+    assert str(shard) in capsys.readouterr().err
+    shard.unlink()
+    assert run(["verify", str(folder)]) == 2

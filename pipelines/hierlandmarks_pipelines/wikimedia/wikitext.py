@@ -14,6 +14,7 @@ SOFT_REDIRECTS = (
     "Monotypic taxon category redirect",
     "Synonym taxon category redirect",
 )
+_LONGEST = 20_000  # characters looked at: the template stands at the top, and a page could be made to cost hours
 _COMMENT = re.compile(r"<!--.*?-->|<nowiki\s*/>", re.DOTALL)
 _TEMPLATE = re.compile(r"\{\{([^{}|]+)\|([^{}]*)\}\}")
 _LINK = re.compile(r"\[\[:?([^\[\]|]*)(?:\|[^\[\]]*)?\]\]")
@@ -33,7 +34,7 @@ def redirect_target(wikitext: str) -> str:
     """
     calls = [
         (upper_first(normalise(name)), _first_argument(arguments))
-        for name, arguments in _TEMPLATE.findall(_LINK.sub(r"\1", _COMMENT.sub("", wikitext)))
+        for name, arguments in _TEMPLATE.findall(_LINK.sub(r"\1", _COMMENT.sub("", wikitext[:_LONGEST])))
     ]
     known = [target for name, target in calls if name in SOFT_REDIRECTS]
     for target in known or [target for _, target in calls]:
