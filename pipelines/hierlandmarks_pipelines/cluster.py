@@ -107,9 +107,8 @@ def _agglomerative(vectors: Vectors, distance: float) -> Numbers:
 def _spherical_kmeans(vectors: Vectors, clusters: int, seed: int) -> Numbers:
     import faiss
 
-    kmeans = faiss.Kmeans(
-        vectors.shape[1], clusters, niter=25, spherical=True, seed=seed, min_points_per_centroid=1, verbose=False
-    )
+    settings = {"niter": 25, "nredo": 5, "spherical": True, "seed": seed, "min_points_per_centroid": 1}
+    kmeans = faiss.Kmeans(vectors.shape[1], clusters, **settings)
     kmeans.train(np.ascontiguousarray(vectors))
     return np.asarray(kmeans.assign(np.ascontiguousarray(vectors))[1], dtype=np.int64)
 
