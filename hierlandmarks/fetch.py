@@ -230,7 +230,7 @@ class _Receiver:
 
     def _accept(self, response: requests.Response, url: str, start: int) -> str:
         """Check the head of a response and prepare the part for its body; what is wrong with it, or ""."""
-        status, head, part = response.status_code, response.headers, self._part
+        status, head = response.status_code, response.headers
         if status in _BUSY:
             return f"status {status}"
         if status in (412, 416) and start:
