@@ -12,10 +12,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from hierlandmarks_benchmark import search
 
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.metrics import evaluate_embeddings
+from hierlandmarks_benchmark import search
 
 GALLERY, QUERIES = 137, 23
 
