@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+BINARIES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next((path for name in BINARIES if (path := shutil.which(name))), None)
+DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
+SWITCHES = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--window-size=1280,1000"),
+)
 MAIN = "from hierlandmarks.cli import main; main()"
 
 
@@ -72,3 +81,22 @@ def demo(installation: Installation) -> Demo:
     done = installation.run("demo", "--out", "demo", "--json")
     assert done.returncode == 0, done.stderr
     return Demo(installation.folder / "demo", json.loads(done.stdout), done.stderr)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless browser, driven by selenium; skips where none is installed."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("Chromium or its driver is not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
