@@ -1,8 +1,8 @@
 """Reading a folder in Google Landmarks v2's own layout: its CSVs, its ground truth, and where its tars hold each image.
 
-Everything is read as text and joined by Arrow, a few passes over columns: four million images take well under a
-minute. A landmark id is looked up in its own space only; one that is not there is refused, since train and index
-number their landmarks independently and a mixed-up join would go unnoticed.
+Everything is read as text and joined by Arrow, a few passes over columns: all of GLDv2, five million images, takes
+about a minute and 3 GB. A landmark id is looked up in its own space only; one that is not there is refused, since
+train and index number their landmarks independently and a mixed-up join would go unnoticed.
 """
 
 from __future__ import annotations
