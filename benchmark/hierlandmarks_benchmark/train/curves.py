@@ -12,6 +12,7 @@ from hierlandmarks_benchmark.train.loop import Record
 def draw_curves(history: list[Record], recipe: Recipe, path: Path) -> None:
     """Draw loss and its terms over epochs, and H-AP on validation where it was followed; a PNG at `path`."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     epochs = [record["epoch"] for record in history]
     looked = [record for record in history if record["h_ap"] == record["h_ap"]]
@@ -29,5 +30,6 @@ def draw_curves(history: list[Record], recipe: Recipe, path: Path) -> None:
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     with atomic_path(path) as part:
         figure.savefig(part, format="png")

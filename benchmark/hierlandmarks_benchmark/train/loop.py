@@ -76,7 +76,7 @@ def _fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look |
     history: list[Record] = []
     with tqdm(total=recipe.epochs * steps, desc="  train", unit="step", file=sys.stderr, disable=None) as bar:
         for epoch in range(recipe.epochs):
-            record = _Epoch(epoch, recipe)
+            record = _Epoch(epoch, schedule.get_last_lr()[0], recipe)
             network.train()
             for step, rows in enumerate(batches(labels, recipe.sampler, seed=recipe.seed, epoch=epoch)):
                 random = draws(recipe.seed, epoch, step, len(rows))
@@ -96,15 +96,16 @@ def _fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look |
                 bar.update()
             last = epoch + 1 == recipe.epochs
             due = last or (epoch + 1) % recipe.data.validate_every == 0
-            history.append(record.close(schedule.get_last_lr()[0], look(kept) if look and due else math.nan))
+            history.append(record.close() | {"h_ap": look(kept) if look and due else math.nan})
     return Trained(kept.cpu().eval(), history, str(device))
 
 
 class _Epoch:
     """What an epoch was like, gathered step by step."""
 
-    def __init__(self, epoch: int, recipe: Recipe) -> None:
-        self.epoch, self.names = epoch, [f"{term.name}_{i}" for i, term in enumerate(recipe.loss)]
+    def __init__(self, epoch: int, learning_rate: float, recipe: Recipe) -> None:
+        self.epoch, self.learning_rate = epoch, learning_rate
+        self.names = [f"{term.name}_{i}" for i, term in enumerate(recipe.loss)]
         self.started, self.images, self.loss, self.terms = time.perf_counter(), 0, 0.0, np.zeros(len(recipe.loss))
 
     def add(self, step: int, images: int, loss: float, terms: Tensor) -> None:
@@ -123,11 +124,11 @@ class _Epoch:
         """Images a second so far."""
         return self.images / (time.perf_counter() - self.started)
 
-    def close(self, learning_rate: float, h_ap: float) -> Record:
-        """The epoch in one record; means are over images, h_ap is NaN where nobody looked."""
-        record = {"epoch": self.epoch + 1, "learning_rate": learning_rate, "loss": self.loss / self.images}
+    def close(self) -> Record:
+        """The epoch in one record: learning rate at its start, means over its images."""
+        record = {"epoch": self.epoch + 1, "learning_rate": self.learning_rate, "loss": self.loss / self.images}
         record |= dict(zip(self.names, (self.terms / self.images).tolist(), strict=True))
-        return record | {"h_ap": h_ap, "images": self.images, "images_per_second": self.rate()}
+        return record | {"images": self.images, "images_per_second": self.rate()}
 
 
 def _average(network: Network, decay: float) -> AveragedModel:
