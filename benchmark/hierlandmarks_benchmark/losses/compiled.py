@@ -29,11 +29,13 @@ from hierlandmarks_benchmark.losses.compiled_layout import LANES, Array, Layout,
 from hierlandmarks_benchmark.losses.eager import Pull
 from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurrogate, Surrogate
 
-# Where the series takes over, in units of τ: its first term left out is e^(−3·tail) of the first one kept.
-_TAIL = {np.dtype(np.float32): 6.0, np.dtype(np.float64): 12.0}
-_MOST_BUCKETS = 256
+# Where the series takes over, in units of τ: e^(−5·tail) is what it leaves out, relative to its first term.
+_TAIL = {np.dtype(np.float32): 3.5, np.dtype(np.float64): 7.2}
+_MOST_BUCKETS = 512
 _ITEMS_A_BUCKET = 8
-_FEW_POSITIVES = 48  # so few a query are not worth the buckets
+# With fewer, visiting every pair is faster than sorting most of them out.
+_LEAST_REFERENCES = 768
+_LEAST_POSITIVES = 64
 
 
 def ranks(scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogate) -> tuple[Tensor, Tensor, Pull]:
@@ -93,9 +95,9 @@ def _step(layout: Layout, tau: float, delta: float, rho: float, start: float, ju
 
 def _buckets(levels: Tensor) -> int:
     rows, count = levels.shape
-    if int((levels > 0).sum()) < _FEW_POSITIVES * rows:
+    if count < _LEAST_REFERENCES or int((levels > 0).sum()) < _LEAST_POSITIVES * rows:
         return 1
-    return min(_MOST_BUCKETS, max(1, count // _ITEMS_A_BUCKET))
+    return min(_MOST_BUCKETS, count // _ITEMS_A_BUCKET)
 
 
 def _laid_out(scores: Tensor, levels: Tensor, depth: int, buckets: int, tau: float) -> Layout:

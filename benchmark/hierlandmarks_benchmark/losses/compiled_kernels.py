@@ -131,16 +131,17 @@ def sup_ranks(
                     above = end - behind + count_from(values, start, behind, score)
                     its_hrank += above * min(relevance[row, own], relevance[row, level])
                     its_rank += above if level >= own else 0
+                if not ahead:  # the segments of all lower levels lie side by side
+                    its_rank += near_sum(values, 0, item // LANES * LANES, score, step)
                 factor = math.exp((high - np.float64(score)) / far.tau) if ahead else 0.0
-                for level in range(own):
-                    start, _, end = segment(offsets, level, buckets)
-                    if not ahead:
-                        its_rank += near_sum(values, start, end, score, step)
-                        continue
+                for level in range(own if ahead else 0):
+                    _, _, end = segment(offsets, level, buckets)
                     low, behind = window(offsets, frame, level, buckets, score - reach, score + step.delta)
                     its_rank += near_sum(values, low, behind, score, step)
-                    one, two, three = tails[seam(low, level)]
-                    its_rank += factor * (one - factor * (two - factor * three))
+                    series = 0.0
+                    for term in range(TERMS - 1, -1, -1):
+                        series = factor * (tails[seam(low, level), term] - series)
+                    its_rank += series
                     above = end - behind
                     its_rank += far.rho * (sums[seam(behind, level)] - above * (np.float64(score) + far.delta))
                     its_rank += above * far.offset
@@ -182,11 +183,10 @@ def sup_pull(
                 weight = weights[row, layout.columns[row, place]]
                 factor = math.exp((high - np.float64(score)) / far.tau) if ahead else 0.0
                 slopes = 0.0
-                for level in range(own):
-                    start, _, end = segment(offsets, level, buckets)
-                    if not ahead:
-                        slopes += near_pull(values, grads, start, end, score, real(weight), step)
-                        continue
+                if not ahead:
+                    slopes += near_pull(values, grads, 0, item // LANES * LANES, score, real(weight), step)
+                for level in range(own if ahead else 0):
+                    _, _, end = segment(offsets, level, buckets)
                     low, behind = window(offsets, frame, level, buckets, score - reach, score + step.delta)
                     slopes += near_pull(values, grads, low, behind, score, real(weight), step)
                     slopes += far.rho * (end - behind)
@@ -214,13 +214,14 @@ def _spread(offsets: Array, buckets: int, powers: Array, rises: Array, series: A
             rise += rises[seam(group, level)]
             for place in range(group, group + LANES):
                 grads[place] += rise
-        one, two, three = 0.0, 0.0, 0.0
         for group in range(end - LANES, start - 1, -LANES):
-            at = seam(group + LANES, level)
-            one, two, three = one + series[at, 0], two + series[at, 1], three + series[at, 2]
+            behind, before = series[seam(group + LANES, level)], series[seam(group, level)]
             for place in range(group, group + LANES):
-                power = powers[place]
-                grads[place] += power * (one + power * (two + power * three))
+                total = 0.0
+                for term in range(TERMS - 1, -1, -1):
+                    total = powers[place] * (behind[term] + total)
+                grads[place] += total
+            before += behind
 
 
 @jit

@@ -1,8 +1,8 @@
 """σ and its slope as LLVM arithmetic, so that numba loops over them become vector code.
 
 numba calls the C library for `exp`, one number at a time, unless Intel's SVML is installed. Here e^x is
-2^n · e^f with n = round(x/ln 2) and the Taylor polynomial of e^f on |f| ≤ ln 2/2, accurate to a few units in the
-last place of float32 and float64.
+2^n · e^f with n = round(x/ln 2) and the Taylor polynomial of e^f on |f| ≤ ln 2/2, accurate to about two units in
+the last place of float32 and float64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 F = TypeVar("F", bound=Callable[..., Any])
 
 # float32 and float64: bits, exponent bias, bits of the mantissa, degree of the polynomial, largest |x|
-_FORMATS = {types.float32: (32, 127, 23, 7, 87.0), types.float64: (64, 1023, 52, 13, 700.0)}
+_FORMATS = {types.float32: (32, 127, 23, 6, 87.0), types.float64: (64, 1023, 52, 13, 700.0)}
 
 
 def jit(function: F) -> F:

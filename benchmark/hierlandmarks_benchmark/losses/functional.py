@@ -138,14 +138,14 @@ def _block(
 ) -> tuple[Tensor, Tensor | None]:
     """Sum of the losses of some queries and, if asked for, its gradient with respect to their scores."""
     ranks = ranks_function(loss.backend, scores.device)
-    relevance = loss.relevance.table(level_counts(levels, depth))
+    counts = level_counts(levels, depth)
+    relevance = loss.relevance.table(counts)
     rank, hrank, pull = ranks(scores, levels, relevance, loss.surrogate)
-    best = levels.amax(1)
-    active = (best > 0) & (levels.amin(1) < best)
+    active = (counts > 0).sum(1) > 1
     with torch.enable_grad():
         rank.requires_grad_(needs_grad)
         hrank.requires_grad_(needs_grad)
-        value = (loss.criterion(rank, hrank, levels, relevance) * active).sum()
+        value = (loss.criterion(rank, hrank, levels, counts, relevance) * active).sum()
     if not needs_grad:
         return value, None
     slopes = torch.autograd.grad(value, (rank, hrank), allow_unused=True, materialize_grads=True)
