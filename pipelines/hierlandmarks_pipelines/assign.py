@@ -50,11 +50,16 @@ class AssignParams:
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A type of a landmark that a decision gives a label."""
+class _Stated:
+    """A type of a landmark, and what was decided about it."""
 
     row: Row
-    decision: Decision
+    decision: Decision | None
+
+    @property
+    def label_id(self) -> str:
+        """The label it gives, "" if none."""
+        return self.decision.label_id if self.decision else ""
 
 
 def assign(
@@ -104,17 +109,17 @@ def assign(
     stated = _types_by_landmark(landmarks, types)
     why = {(row["space"], row["landmark_id"]): row["reason"] for row in reasons.to_pylist()}
     order = _Order(types, parents_of(subclasses))
+    decision_of = cache(lambda type_id, name: find_decision(decisions, type_id, name))
     phrases = lexicon(taxonomy, decisions.values())
     made = []
     for landmark in landmarks:
         key = landmark["space"], landmark["landmark_id"]
-        rows = order.sort(stated.get(key, ()))
-        found = [(row, find_decision(decisions, row["type_id"], row["type"])) for row in rows]
-        candidates = [_Candidate(row, decision) for row, decision in found if decision and decision.action == LABEL]
-        if candidates:
-            cells = _decided(candidates, order, taxonomy)
+        found = [_Stated(row, decision_of(row["type_id"], row["type"])) for row in stated.get(key, ())]
+        usable = [one for one in found if one.label_id]
+        if usable:
+            cells = _decided(order.sort(usable), order, taxonomy)
         else:
-            cells = _undecided(landmark["name"], found, why.get(key, ""), phrases, taxonomy, name_threshold)
+            cells = _undecided(landmark["name"], order.sort(found), why.get(key, ""), phrases, taxonomy, name_threshold)
         made.append({**landmark, **cells})
     return from_rows(made, ASSIGNMENTS)
 
@@ -130,14 +135,16 @@ class _Order:
         """Preferred before normal, then current before ended."""
         return row["rank"] != "preferred", bool(row["ended"])
 
-    def sort(self, rows: Sequence[Row]) -> list[Row]:
+    def sort(self, found: Sequence[_Stated]) -> list[_Stated]:
         """Types by all rules; a class counts as later than every type of the same rank below it."""
+        rows = [one.row for one in found]
 
-        def key(row: Row) -> tuple[tuple[bool, bool], int, int, str]:
+        def key(one: _Stated) -> tuple[tuple[bool, bool], int, int, str]:
+            row = one.row
             below = sum(row["type_id"] in self.above(r["type_id"]) for r in rows if self.rank(r) == self.rank(row))
             return self.rank(row), below, -self.counts[row["type_id"]], row["type_id"]
 
-        return sorted(rows, key=key)
+        return sorted(found, key=key)
 
     def reason(self, chosen: Row, other: Row) -> tuple[str, float]:
         """Why one type came before another, and how far that can be trusted."""
@@ -164,17 +171,17 @@ def _types_by_landmark(landmarks: Sequence[Row], types: pa.Table) -> dict[tuple[
     return stated
 
 
-def _decided(candidates: Sequence[_Candidate], order: _Order, taxonomy: Taxonomy) -> dict[str, Any]:
-    first = candidates[0]
-    label = taxonomy.by_id[first.decision.label_id]
+def _decided(usable: Sequence[_Stated], order: _Order, taxonomy: Taxonomy) -> dict[str, Any]:
+    first = usable[0]
+    label = taxonomy.by_id[first.label_id]
     reason = f"{first.row['type']} was decided to be {label.label.strip()}"
-    if first.decision.type_id != first.row["type_id"]:
+    if first.decision and first.decision.type_id != first.row["type_id"]:
         reason += f" under the id of its name, {first.decision.type_id}"
-    others = [c for c in candidates if c.decision.label_id != label.label_id]
+    others = [one for one in usable if one.label_id != label.label_id]
     confidence, runner_up = AGREED, ""
     if others:
         why, confidence = order.reason(first.row, others[0].row)
-        runner_up = taxonomy.by_id[others[0].decision.label_id].label
+        runner_up = taxonomy.by_id[others[0].label_id].label
         reason += f"; {why}, before {others[0].row['type']} ({runner_up.strip()})"
     return {
         "type_id": first.row["type_id"],
@@ -191,14 +198,14 @@ def _decided(candidates: Sequence[_Candidate], order: _Order, taxonomy: Taxonomy
 
 def _undecided(
     name: str,
-    found: Sequence[tuple[Row, Decision | None]],
+    found: Sequence[_Stated],
     why: str,
     phrases: Mapping[str, str],
     taxonomy: Taxonomy,
     threshold: float,
 ) -> dict[str, Any]:
     """A label from the name where that is sure enough, else none."""
-    first = found[0][0] if found else {"type_id": "", "type": ""}
+    first = found[0].row if found else {"type_id": "", "type": ""}
     cells: dict[str, Any] = {"type_id": first["type_id"], "type": first["type"], "runner_up": ""}
     missing = _why_none(found, why)
     clue = find_clue(name, phrases)
@@ -217,12 +224,12 @@ def _undecided(
     return {**cells, **nothing, "confidence": 0.0, "source": "none", "reason": missing}
 
 
-def _why_none(found: Sequence[tuple[Row, Decision | None]], why: str) -> str:
-    waiting = [row["type"] for row, decision in found if decision is None]
+def _why_none(found: Sequence[_Stated], why: str) -> str:
+    waiting = [one.row["type"] for one in found if one.decision is None]
     if waiting:
         return f"no decision yet about {', '.join(waiting)}"
     if found:
-        dropped = (f"{row['type']} ({decision.reason})" for row, decision in found if decision)
+        dropped = (f"{one.row['type']} ({one.decision.reason})" for one in found if one.decision)
         return f"dropped: {'; '.join(dropped)}"
     if why and why != TYPED:
         return f"no type ({why}): {REASONS.get(why, why)}"

@@ -74,8 +74,9 @@ def central_names(names: Sequence[str], vectors: Vectors, count: int = 3) -> str
         vectors: of the members, unit length, shape (members, D).
         count: how many names at most.
 
-    >>> central_names(["rail bridge", "bridge", "lake"], np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32), count=2)
-    'bridge, lake'
+    >>> vectors = np.array([[0.6, 0.8], [0.8, 0.6], [1, 0]], np.float32)
+    >>> central_names(["road bridge", "bridge", "lake"], vectors, count=2)
+    'bridge, road bridge'
     """
     closeness = np.round((vectors @ vectors.sum(axis=0)).astype(np.float64), 5)
     order = sorted(range(len(names)), key=lambda i: (-closeness[i], names[i]))
