@@ -56,6 +56,7 @@ IMAGES = Table(
         ("offset", "size"),
         id=_text,  # 16 hex digits
         split=_text,  # one of SPLITS
+        usage=_text,  # of a query in the official ground truth: Public | Private, "" elsewhere
         **_landmark,  # landmark_id may be empty: a distractor
         url=_text,
         author=_text,
@@ -152,7 +153,7 @@ ASSIGNMENTS = Table(
         **_landmark,
         category=_text,
         name=_text,
-        type_id=_text,  # the type that decided, "" if none
+        type_id=_text,  # the type that decided, else the landmark's first type, "" if it has none
         type=_text,  # released as `supercategory`
         label_id=_text,  # "" when there is none
         label=_text,
@@ -189,6 +190,7 @@ RELEASE = Table(
         ("image", "offset", "size"),
         id=_text,
         split=_text,
+        usage=_text,  # Public | Private for a query that the official ground truth scores, else ""
         **_landmark,
         name=_text,
         category=_text,

@@ -136,6 +136,11 @@ def test_classes_above_help_where_the_name_says_nothing():
     assert suggest(["tarn"], [("tarn", "church")])["hl:tarn"].label == CHURCH
 
 
+def test_the_nearer_class_counts_more():
+    assert suggest(["tarn"], [("tarn", "lake"), ("lake", "church")])["hl:tarn"].label == LAKE
+    assert suggest(["tarn"], [("tarn", "church"), ("church", "lake")])["hl:tarn"].label == CHURCH
+
+
 def vectors_table(names, model="m"):
     matrix = find_encoder(LEXICAL).encode(names)
     rows = [
