@@ -50,17 +50,17 @@ def bootstrap(values: Floats, parts: NDArray[np.int64], resamples: int = 10_000,
     patterns, which = np.unique(defined, axis=1, return_inverse=True)  # columns share few patterns of NaN
     centre = np.nan_to_num(np.nanmean(np.where(defined.any(0), values, 0.0), axis=0))
     filled = np.where(defined, values - centre, 0.0)  # centred, so that float32 loses nothing that matters
-    table = np.concatenate((filled, patterns), axis=1).astype(np.float32)
-    order = np.argsort(parts, kind="stable")
+    by_part = np.argsort(parts, kind="stable")
+    table = np.concatenate((filled, patterns), axis=1)[by_part].astype(np.float32)
     sizes = np.unique(parts, return_counts=True)[1]
+    starts = np.cumsum(sizes) - sizes
 
     def chunk(task: tuple[np.random.SeedSequence, int]) -> Floats:
-        rng = np.random.default_rng(task[0])
+        rng = np.random.Generator(np.random.SFC64(task[0]))
         drawn = np.empty((task[1], len(table)), dtype=np.float32)
         for line in drawn:
-            line[order] = np.concatenate(
-                [np.bincount(rng.integers(n, size=n, dtype=np.uint32), minlength=n) for n in sizes]
-            )
+            for start, n in zip(starts, sizes, strict=True):
+                line[start : start + n] = np.bincount(rng.integers(n, size=n, dtype=np.uint32), minlength=n)
         sums = (drawn @ table).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             means: Floats = sums[:, : values.shape[1]] / sums[:, values.shape[1] :][:, which.ravel()]

@@ -18,8 +18,8 @@ from hierlandmarks.metrics.columns import Plan, row
 from hierlandmarks.metrics.levels import Paths
 from hierlandmarks.metrics.ranking import Ranked, Scores, Ties, ordinals, rank
 from hierlandmarks.metrics.relevance import Floats
-from hierlandmarks.metrics.scorers import Scorer
-from hierlandmarks.metrics.threads import in_threads
+from hierlandmarks.metrics.scorers import Scorer, blocks
+from hierlandmarks.metrics.threads import in_threads, one_blas_thread
 
 Backend = Literal["auto", "numpy", "compiled"]
 
@@ -67,19 +67,25 @@ def measure(scorer: Scorer, paths: Paths, plan: Plan, ties: Ties = "position", b
     """
     n, size = paths.query.shape[1], paths.gallery.shape[1]
     measured = Measured(np.empty((n, len(plan.columns))), np.zeros(n, dtype=bool))
-    if choose_backend(backend, n * size) == "compiled":
-        from hierlandmarks.metrics.compiled import blocks as compiled
+    chosen = choose_backend(backend, n * size)
+    with one_blas_thread():
+        if chosen == "compiled":
+            from hierlandmarks.metrics.compiled import blocks as compiled
 
-        compiled.measure(scorer, paths, plan, ties, measured)
-        return measured
-    for start, block in scorer.blocks():
+            compiled.measure(scorer, paths, plan, ties, measured)
+        else:
+            _measure_in_numpy(scorer, paths, plan, ties, measured)
+    return measured
+
+
+def _measure_in_numpy(scorer: Scorer, paths: Paths, plan: Plan, ties: Ties, measured: Measured) -> None:
+    for start, block in blocks(scorer):
 
         def one(query: int, start: int = start, block: Scores = block) -> bool:
             return measure_query(block[query - start], query, paths, plan, ties, measured)
 
         if not all(in_threads(one, range(start, start + len(block)))):
             scorer.refuse(start, block)
-    return measured
 
 
 def measure_query(scores: Scores, query: int, paths: Paths, plan: Plan, ties: Ties, into: Measured) -> bool:

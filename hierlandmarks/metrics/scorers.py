@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hierlandmarks.errors import CorruptInputError
 from hierlandmarks.metrics.ranking import Scores
 from hierlandmarks.metrics.sources import Source
+from hierlandmarks.metrics.threads import in_threads
 
 BUDGET = 52 << 20  # bytes of score rows held at a time, where that leaves enough of them
 ROWS = (128, 1024)  # fewer make a matrix product wait for memory rather than arithmetic, more gain nothing
@@ -20,18 +21,26 @@ TILE = 16_384  # gallery rows multiplied, and read from a file, at a time
 
 
 class Scorer(Protocol):
-    """Anything that yields the float32 scores of consecutive queries against the whole gallery."""
+    """Where the scores of any queries against any part of the gallery come from.
 
-    def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first query, B × G scores); the scores may be overwritten once the next block is asked for."""
+    Attributes:
+        queries: edges of the blocks of queries.
+        tiles: edges of the tiles of the gallery.
+    """
+
+    queries: list[int]
+    tiles: list[int]
+
+    def read(self, start: int, stop: int) -> Scores:
+        """What `tile` needs of queries `start` to `stop`."""
         ...
 
-    def tiles(self) -> Iterator[tuple[int, int, Scores]]:
-        """(first query, first gallery row, B × T scores), the gallery in order within a block of queries; likewise."""
+    def tile(self, rows: Scores, first: int, last: int, out: Scores) -> None:
+        """Scores of those queries against gallery rows `first` to `last`, into B × T float32."""
         ...
 
     def refuse(self, start: int, block: Scores) -> NoReturn:
-        """Raise the error for a block whose scores are not all finite."""
+        """Raise the error for scores of queries from `start` on that are not all finite."""
         ...
 
 
@@ -40,16 +49,15 @@ class MatrixScorer:
 
     def __init__(self, scores: NDArray[Any]) -> None:
         self.scores = scores
+        self.queries, self.tiles = query_edges(*scores.shape), balanced(scores.shape[1], TILE)
 
-    def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """Consecutive rows as float32."""
-        for start, stop in itertools.pairwise(query_edges(*self.scores.shape)):
-            yield start, np.ascontiguousarray(self.scores[start:stop], dtype=np.float32)
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """The rows themselves."""
+        return self.scores[start:stop]
 
-    def tiles(self) -> Iterator[tuple[int, int, Scores]]:
-        """Whole rows: there is nothing to gain from less."""
-        for start, block in self.blocks():
-            yield start, 0, block
+    def tile(self, rows: NDArray[Any], first: int, last: int, out: Scores) -> None:
+        """A part of them, as float32."""
+        out[:] = rows[:, first:last]
 
     def refuse(self, start: int, block: Scores) -> NoReturn:
         """Name the first score that is not finite."""
@@ -59,41 +67,22 @@ class MatrixScorer:
 class ProductScorer:
     """Inner products of two sources of vectors.
 
-    The last bit of a product depends on the shape of the matrices it is computed with, so both are cut at places
-    that follow from their sizes alone: the scores are the same from an array, a memory map or shards, whichever
-    metrics are asked for.
+    The last bit of a product depends on the shape of the matrices it is computed with, so both are cut at places that
+    follow from their sizes alone: the scores are the same from an array, a memory map or shards, for whichever metrics.
     """
 
     def __init__(self, query: Source, gallery: Source) -> None:
         self.query, self.gallery = query, gallery
+        self.queries, self.tiles = query_edges(query.shape[0], gallery.shape[0]), balanced(gallery.shape[0], TILE)
 
-    def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """Consecutive blocks of queries against the gallery, tile by tile into one buffer."""
-        size = self.gallery.shape[0]
-        edges = query_edges(self.query.shape[0], size)
-        buffer = np.empty((max(np.diff(edges)), size), dtype=np.float32)
-        for start, stop in itertools.pairwise(edges):
-            block = buffer[: stop - start]
-            for _ in self._products(start, stop, block):
-                pass
-            yield start, block
+    def read(self, start: int, stop: int) -> Scores:
+        """Vectors of the queries."""
+        return self.query.read(start, stop)
 
-    def tiles(self) -> Iterator[tuple[int, int, Scores]]:
-        """The same scores a tile at a time."""
-        for start, stop in itertools.pairwise(query_edges(self.query.shape[0], self.gallery.shape[0])):
-            for first, tile in self._products(start, stop, None):
-                yield start, first, tile
-
-    def _products(self, start: int, stop: int, into: Scores | None) -> Iterator[tuple[int, Scores]]:
-        """(first gallery row, scores) by tile, side by side in `into` or each in the place of the last."""
-        edges = balanced(self.gallery.shape[0], TILE)
-        vectors = self.query.read(start, stop)
-        own = np.empty((stop - start, max(np.diff(edges))), dtype=np.float32) if into is None else into
-        for a, b in itertools.pairwise(edges):
-            tile = own[:, : b - a] if into is None else into[:, a:b]
-            with np.errstate(all="ignore"):  # what is not finite is refused by row
-                np.matmul(vectors, self.gallery.read(a, b).T, out=tile)
-            yield a, tile
+    def tile(self, rows: Scores, first: int, last: int, out: Scores) -> None:
+        """One matrix product."""
+        with np.errstate(all="ignore"):  # what is not finite is refused by row
+            np.matmul(rows, self.gallery.read(first, last).T, out=out)
 
     def refuse(self, start: int, block: Scores) -> NoReturn:
         """Name the first row of queries or gallery that is not finite, or the first score."""
@@ -103,6 +92,19 @@ class ProductScorer:
                     what = f"{name} embeddings row {a + bad[0]} holds NaN or infinity"
                     raise CorruptInputError(what, expected="finite numbers", do="embed that image again")
         refuse_score(start, block)
+
+
+def blocks(scorer: Scorer) -> Iterator[tuple[int, Scores]]:
+    """(first query, B × G scores) block by block, tiles in threads; each block is written over the one before."""
+    buffer = np.empty((max(np.diff(scorer.queries)), scorer.tiles[-1]), dtype=np.float32)
+    for start, stop in itertools.pairwise(scorer.queries):
+        rows, block = scorer.read(start, stop), buffer[: stop - start]
+
+        def fill(edges: tuple[int, int], rows: Scores = rows, block: Scores = block) -> None:
+            scorer.tile(rows, *edges, block[:, edges[0] : edges[1]])
+
+        in_threads(fill, itertools.pairwise(scorer.tiles))
+        yield start, block
 
 
 def refuse_score(start: int, block: Scores) -> NoReturn:

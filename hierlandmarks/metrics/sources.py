@@ -79,13 +79,16 @@ class ParquetSource:
         self.shape = (int(self._starts[-1]), width)
 
     def _group(self, index: int) -> Vectors:
-        if self._cache is None or self._cache[0] != index:
-            column = self._file.read_row_group(index, columns=[self._column]).column(0).combine_chunks()
-            flat = column.flatten().to_numpy(zero_copy_only=False)
-            if column.null_count or flat.size % len(column):
-                raise CorruptInputError(f"{self.path} row group {index} has vectors of different length")
-            self._cache = (index, np.asarray(flat, dtype=np.float32).reshape(len(column), -1))
-        return self._cache[1]
+        cached = self._cache  # read once: other threads may replace it
+        if cached is not None and cached[0] == index:
+            return cached[1]
+        column = self._file.read_row_group(index, columns=[self._column]).column(0).combine_chunks()
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        if column.null_count or flat.size % len(column):
+            raise CorruptInputError(f"{self.path} row group {index} has vectors of different length")
+        vectors = np.asarray(flat, dtype=np.float32).reshape(len(column), -1)
+        self._cache = (index, vectors)
+        return vectors
 
     def read(self, start: int, stop: int) -> Vectors:
         """Rows `start` to `stop` as float32."""

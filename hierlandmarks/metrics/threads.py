@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,3 +27,17 @@ def in_threads(work: Callable[[T], R], pieces: Iterable[T], threads: int | None 
         return [work(piece) for piece in pieces]
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(work, pieces))
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep matrix products to the thread that asks for them, where threadpoolctl is installed.
+
+    Threads of a BLAS spin for some 25 ms after each product, on cores that ranking needs; and a product that they share
+    out is rounded differently for every number of them. So threads here multiply tiles of their own.
+    """
+    if find_spec("threadpoolctl") is None:
+        yield
+        return
+    with import_module("threadpoolctl").threadpool_limits(limits=1, user_api="blas"):
+        yield

@@ -11,7 +11,7 @@ from hierlandmarks.errors import UsageError
 from hierlandmarks.metrics.ids import check_ids, self_matches
 from hierlandmarks.metrics.ranking import ordinals
 from hierlandmarks.metrics.relevance import Ints
-from hierlandmarks.metrics.scorers import ProductScorer
+from hierlandmarks.metrics.scorers import ProductScorer, blocks
 from hierlandmarks.metrics.sources import open_vectors
 
 
@@ -47,7 +47,7 @@ def top_rankings(
     skip = self_matches(names, items) if both else np.full(len(names), -1)
     lists = {}
     scorer = ProductScorer(source, target)
-    for start, block in scorer.blocks():
+    for start, block in blocks(scorer):
         if not np.isfinite(block).all():
             scorer.refuse(start, block)
         for at, line in enumerate(block, start=start):

@@ -15,11 +15,11 @@ from hierlandmarks.metrics.columns import BINARY, GRADED, Plan
 from hierlandmarks.metrics.compiled.rows import OPTIMISTIC, PESSIMISTIC, POSITION, score_rows
 from hierlandmarks.metrics.compiled.score import tables
 from hierlandmarks.metrics.compiled.sort import DONE, INEXACT, NOT_FINITE
-from hierlandmarks.metrics.compiled.top import LOWEST, score_tops, take_tile
+from hierlandmarks.metrics.compiled.top import LOWEST, NOTHING, score_tops, take_tile
 from hierlandmarks.metrics.levels import Paths
 from hierlandmarks.metrics.ranking import Scores, Ties
 from hierlandmarks.metrics.relevance import Floats, Ints, relevance_of_levels
-from hierlandmarks.metrics.scorers import Scorer, balanced
+from hierlandmarks.metrics.scorers import Scorer, balanced, blocks
 from hierlandmarks.metrics.threads import in_threads, n_threads
 
 ORDER: dict[Ties, int] = {"position": POSITION, "optimistic": OPTIMISTIC, "pessimistic": PESSIMISTIC}
@@ -73,7 +73,7 @@ def _pieces(start: int, rows: int) -> list[slice]:
 
 def _sort(scorer: Scorer, job: Job) -> None:
     """Whole rankings, sorted."""
-    for start, block in scorer.blocks():
+    for start, block in blocks(scorer):
 
         def piece(at: slice, start: int = start, block: Scores = block) -> int:
             return _sorted_piece(at, block[at.start - start : at.stop - start], job)
@@ -108,41 +108,41 @@ def _sorted_piece(at: slice, scores: Scores, job: Job) -> int:
 
 
 def _count(scorer: Scorer, job: Job, wanted: Ints) -> None:
-    """Only the first ranks, from tiles that are looked at once and forgotten."""
-    size = job.paths.gallery.shape[1]
-    room = 4 * int(wanted.max()) + 256
-    top: _Tops | None = None
-    for start, first, tile in scorer.tiles():
-        if top is None or top.start != start:
-            top = _Tops(job, wanted, start, len(tile), room)
-        if not all(in_threads(partial(top.take, first, tile), _pieces(start, len(tile)))):
-            scorer.refuse(start, tile)
-        if first + tile.shape[1] == size:
-            in_threads(top.finish, _pieces(start, len(tile)))
+    """Only the first ranks, from tiles that are looked at once and forgotten.
+
+    Every thread takes a block of queries past the gallery, or past a part of it where blocks are fewer than threads.
+    """
+    spans = list(itertools.pairwise(scorer.queries))
+    tiles = list(itertools.pairwise(scorer.tiles))
+    edges = balanced(len(tiles), max(1, len(tiles) * len(spans) // n_threads()))
+
+    def count(span: tuple[int, int]) -> None:
+        at = slice(*span)
+        stream = partial(_candidates, scorer, job, at, wanted[at])
+        parts = in_threads(stream, [tiles[a:b] for a, b in itertools.pairwise(edges)])
+        _measure_top(job, at, wanted[at], np.concatenate(parts, axis=1))
+
+    in_threads(count, spans)
 
 
-class _Tops:
-    """The candidates of a block of queries, while the gallery passes by."""
+def _candidates(scorer: Scorer, job: Job, at: slice, wanted: Ints, tiles: list[tuple[int, int]]) -> NDArray[np.int64]:
+    """What may be among the first of each query in a part of the gallery: B × room keys, empty places last."""
+    rows, n = scorer.read(at.start, at.stop), at.stop - at.start
+    keys = np.full((n, 4 * int(wanted.max()) + 256), NOTHING)
+    filled, threshold = np.zeros(n, dtype=np.int64), np.full(n, LOWEST, dtype=np.float32)
+    room = np.empty((n, max(b - a for a, b in tiles)), dtype=np.float32)
+    for first, last in tiles:
+        tile = room[:, : last - first]
+        scorer.tile(rows, first, last, tile)
+        if not take_tile(tile, first, job.paths.skip[at], wanted, keys, filled, threshold):
+            scorer.refuse(at.start, tile)
+    keys[np.arange(keys.shape[1]) >= filled[:, None]] = NOTHING
+    return keys
 
-    def __init__(self, job: Job, wanted: Ints, start: int, rows: int, room: int) -> None:
-        self.job, self.wanted, self.start = job, wanted, start
-        self.keys = np.empty((rows, room), dtype=np.int64)
-        self.filled, self.threshold = np.zeros(rows, dtype=np.int64), np.full(rows, LOWEST, dtype=np.int32)
 
-    def _mine(self, at: slice) -> slice:
-        return slice(at.start - self.start, at.stop - self.start)
-
-    def take(self, first: int, tile: Scores, at: slice) -> bool:
-        """Look at one tile for some queries; False if a score is not finite."""
-        mine = self._mine(at)
-        state = self.keys[mine], self.filled[mine], self.threshold[mine]
-        return bool(take_tile(tile[mine], first, self.job.paths.skip[at], self.wanted[at], *state))
-
-    def finish(self, at: slice) -> None:
-        """Measure some queries."""
-        job, mine = self.job, self._mine(at)
-        out = np.empty((at.stop - at.start, job.width))
-        matching = job.paths.gallery, job.query[at], job.paths.counts(at)
-        tied = job.into.tied[at]
-        score_tops(self.keys[mine], self.filled[mine], self.wanted[at], *matching, job.table, job.cuts, out, tied)
-        job.into.values[at] = out[:, job.chosen]
+def _measure_top(job: Job, at: slice, wanted: Ints, keys: NDArray[np.int64]) -> None:
+    """Measure queries from their candidates."""
+    out = np.empty((len(keys), job.width))
+    matching = job.paths.gallery, job.query[at], job.paths.counts(at)
+    score_tops(keys, wanted, *matching, job.table, job.cuts, out, job.into.tied[at])
+    job.into.values[at] = out[:, job.chosen]

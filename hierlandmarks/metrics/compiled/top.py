@@ -1,7 +1,7 @@
 """The first ranks of each query out of a stream of tiles: counting instead of sorting.
 
-For each query a short list of candidates and a threshold are kept. A tile is read once for the maxima of its chunks,
-which the processor does many at a time; only chunks whose maximum reaches the threshold are looked at again.
+For each query a short list of candidates and a threshold are kept. A tile is read once for the maxima of its strands
+(every 1040th score), which the processor takes many at a time; only strands whose maximum reaches the threshold are looked at again.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ from numpy.typing import NDArray
 from hierlandmarks.metrics.compiled.jit import jit
 from hierlandmarks.metrics.compiled.score import Cuts, score_top
 
-CHUNK = 32
-LOWEST = np.int32(-(2**31))
+STRANDS = 1040  # no power of two, so that the scores of a strand do not fall into one set of the cache
+LOWEST = np.float32(-np.inf)
+
+NOTHING = np.iinfo(np.int64).max  # the key of an empty place, after all others
 
 Keys = NDArray[np.int64]
-Ordinals = NDArray[np.int32]
+Scores = NDArray[np.float32]
 
 
 @jit
 def take_tile(
-    scores: NDArray[np.float32],
+    scores: Scores,
     first: int,
     skip: NDArray[np.int64],
     wanted: NDArray[np.int64],
     keys: Keys,
     filled: NDArray[np.int64],
-    threshold: Ordinals,
+    threshold: Scores,
 ) -> bool:
     """Add what may belong to the top of each of B queries; False if a score is not finite.
 
@@ -38,57 +40,78 @@ def take_tile(
         wanted: B numbers of ranks that are needed.
         keys: B × room, at least twice `wanted`; the candidates: score falling as the upper half rises, then position.
         filled: B numbers of candidates.
-        threshold: B ordinals of the least score that can still matter.
+        threshold: B scores; what is less cannot matter, −∞ before the first tile.
     """
     size = scores.shape[1]
-    ordinals = np.empty(size, np.int32)
-    maxima = np.empty(-(-size // CHUNK), np.int32)
+    maxima = np.empty(min(size, STRANDS), np.float32)
     for i in range(len(scores)):
-        if not _chunk_maxima(scores[i].view(np.int32), ordinals, maxima):
+        if not _maxima(scores[i], maxima):
             return False
-        if threshold[i] == LOWEST and filled[i] == 0 and len(maxima) > wanted[i] + 1:
-            # that many chunks reach this, so at least `wanted` scores do besides the query's own
-            threshold[i] = np.sort(maxima)[len(maxima) - wanted[i] - 1]
-        for chunk in range(len(maxima)):
-            if maxima[chunk] < threshold[i]:
+        if threshold[i] == LOWEST and len(maxima) > wanted[i] + 1:
+            # that many strands reach this, so at least `wanted` scores do besides the query's own
+            last = len(maxima) - wanted[i] - 1
+            threshold[i] = np.partition(maxima, last)[last]
+        for strand in range(len(maxima)):
+            if maxima[strand] < threshold[i]:
                 continue
-            for at in range(chunk * CHUNK, min((chunk + 1) * CHUNK, size)):
-                if ordinals[at] >= threshold[i] and first + at != skip[i]:
-                    keys[i, filled[i]] = (np.int64(~ordinals[at]) << 32) | (first + at)
+            for at in range(strand, size, len(maxima)):
+                if scores[i, at] >= threshold[i] and first + at != skip[i]:
+                    keys[i, filled[i]] = _key(scores[i, at], first + at)
                     filled[i] += 1
                     if filled[i] == keys.shape[1]:
-                        _compact(keys[i], filled[i : i + 1], threshold[i : i + 1], wanted[i])
+                        _keep_best(keys[i], filled[i : i + 1], threshold[i : i + 1], wanted[i])
+        if filled[i] > wanted[i]:
+            _keep_best(keys[i], filled[i : i + 1], threshold[i : i + 1], wanted[i])
     return True
 
 
 @jit
-def _chunk_maxima(bits: Ordinals, ordinals: Ordinals, maxima: Ordinals) -> bool:
-    """Ordinals that rise with the score, and their maxima by chunk; False if a score is not finite."""
+def _maxima(scores: Scores, maxima: Scores) -> bool:
+    """The maximum of every strand; False if a score is not finite."""
+    strands = len(maxima)
+    bits = scores.view(np.uint32)
     largest = np.uint32(0)
-    for at in range(len(bits)):
-        sign = np.int32(bits[at] >> np.int32(31))
-        ordinals[at] = np.int32(np.int32(bits[at] ^ np.int32(sign & np.int32(0x7FFFFFFF))) - sign)  # −0.0 is 0.0
-        largest = max(largest, np.uint32(np.uint32(bits[at]) << np.uint32(1)))
-    for chunk in range(len(maxima)):
-        best = LOWEST
-        for at in range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(bits))):
-            best = max(best, ordinals[at])
-        maxima[chunk] = best
+    maxima[:] = LOWEST
+    for start in range(0, len(scores), strands):
+        stop = min(start + strands, len(scores))
+        _raise(maxima, scores[start:stop])
+        for at in range(start, stop):
+            largest = max(largest, np.uint32(bits[at] << np.uint32(1)))  # without the sign
     return bool(largest < np.uint32(0xFF000000))
 
 
 @jit
-def _compact(keys: Keys, filled: NDArray[np.int64], threshold: Ordinals, wanted: int) -> None:
-    """Keep the best `wanted`; what comes later has to be better than the last, for ties go to who came first."""
-    keys[: filled[0]].sort()
+def _raise(maxima: Scores, scores: Scores) -> None:
+    for at in range(len(scores)):
+        maxima[at] = scores[at] if scores[at] > maxima[at] else maxima[at]
+
+
+@jit
+def _key(score: np.float32, row: int) -> int:
+    """Falls as the score rises, and rises with the row among equals."""
+    bits = np.int32(np.float32(score + np.float32(0)).view(np.int32))  # −0.0 + 0.0 is 0.0
+    ordinal = bits if bits >= 0 else bits ^ np.int32(0x7FFFFFFF)
+    return int((np.int64(~ordinal) << 32) | row)
+
+
+@jit
+def _score(key: int) -> np.float32:
+    """The score that a key was made of."""
+    ordinal = np.int32(~(key >> 32))
+    return np.int32(ordinal if ordinal >= 0 else ordinal ^ np.int32(0x7FFFFFFF)).view(np.float32)
+
+
+@jit
+def _keep_best(keys: Keys, filled: NDArray[np.int64], threshold: Scores, wanted: int) -> None:
+    """Keep the best `wanted`, in any order; whatever scores less than the last of them cannot matter any more."""
+    keys[: filled[0]] = np.partition(keys[: filled[0]], wanted - 1)
     filled[0] = wanted
-    threshold[0] = np.int32(~(keys[wanted - 1] >> 32)) + 1
+    threshold[0] = _score(keys[wanted - 1])
 
 
 @jit
 def score_tops(
     keys: Keys,
-    filled: NDArray[np.int64],
     wanted: NDArray[np.int64],
     gallery: NDArray[np.int32],
     query: NDArray[np.int32],
@@ -103,8 +126,8 @@ def score_tops(
     records = np.empty(room, np.uint32)
     ranks, levels = np.empty(room, np.int32), np.empty(room, np.uint8)
     for i in range(len(keys)):
-        keys[i, : filled[i]].sort()
-        n = min(filled[i], wanted[i])
+        keys[i].sort()
+        n = min(np.searchsorted(keys[i], NOTHING), wanted[i])
         tied[i] = False
         for place in range(n):
             item = keys[i, place] & np.int64(0xFFFFFFFF)
