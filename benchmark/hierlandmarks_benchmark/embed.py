@@ -119,12 +119,12 @@ def _entries(network: Network, recipe: Recipe, summary: Mapping[str, Any], param
             "loss": " + ".join(f"{term.weight:g} {term.name}" for term in recipe.loss),
             "recipe": to_mapping(recipe),
         },
-        lambda pixels: encode(network, pixels, params.batch),
+        lambda pixels: encode(network, pixels, recipe.data.embedded, params.batch),
     )
     if "untrained" in params.baselines:
         fresh = build_network(recipe, pretrained=False)
         about = {"name": recipe.model.backbone, "parameters": summary["parameters"], "trained_on": "nothing"}
-        yield Entry("untrained", about, lambda pixels: encode(fresh, pixels, params.batch))
+        yield Entry("untrained", about, lambda pixels: encode(fresh, pixels, recipe.data.embedded, params.batch))
     if "colour-histogram" in params.baselines:
         about = {"name": "colour-histogram", "parameters": 0, "trained_on": "nothing"}
         yield Entry("colour-histogram", about, lambda pixels: colour_histogram(pixels.numpy()))

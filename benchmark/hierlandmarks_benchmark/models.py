@@ -33,7 +33,7 @@ class Network(nn.Module):
 
     Args:
         params: backbone, pooling and projection.
-        size: side of the pictures in pixels.
+        size: side in pixels of the pictures it is made for; others work too.
         pretrained: whether to load `params.weights` where it names any.
 
     Attributes:
@@ -52,7 +52,6 @@ class Network(nn.Module):
         if params.pooling == "cls" and not self.backbone.prefix:
             raise UsageError(f"{params.backbone} has no class token", got="pooling 'cls'", do="use 'gem' or 'avg'")
         self.params = dataclasses.replace(params, config=self.backbone.config)
-        self.size = size
         width = self.backbone.width
         self.register_buffer("mean", torch.tensor(params.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(params.std).view(3, 1, 1), persistent=False)
@@ -105,13 +104,23 @@ def build_network(recipe: Recipe, *, pretrained: bool = True) -> Network:
 
 
 @torch.inference_mode()
-def encode(network: Network, pixels: Tensor, batch: int = 256) -> NDArray[np.float32]:
-    """Embeddings of decoded pictures, N × 3 × S × S uint8 → N × d, with the network in evaluation mode."""
+def encode(network: Network, pixels: Tensor, size: int, batch: int = 256) -> NDArray[np.float32]:
+    """Embeddings of decoded pictures, with the network in evaluation mode.
+
+    Args:
+        network: what embeds.
+        pixels: N × 3 × S × S uint8.
+        size: side at which the network sees them.
+        batch: pictures at a time.
+
+    Returns:
+        N × d float32, rows of length 1.
+    """
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
     pieces = (pixels[start : start + batch].to(device) for start in range(0, len(pixels), batch))
-    parts = [network(plain(piece, network.size)).cpu().numpy() for piece in pieces]
+    parts = [network(plain(piece, size)).cpu().numpy() for piece in pieces]
     network.train(was_training)
     return np.concatenate([np.zeros((0, network.dim), np.float32), *parts])
 

@@ -1,4 +1,4 @@
-"""The loss of a recipe: terms by name out of `losses`, given what they need to know about the classes."""
+"""The loss of a recipe: terms by name out of `losses`, given what they need to know, behind a head of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hierlandmarks.errors import UsageError
 from hierlandmarks.params import nearest
@@ -18,28 +19,32 @@ _NOT_TERMS = {"WeightedLoss", "CrossBatchMemory"}  # wrappers of losses
 
 
 class Objective(nn.Module):
-    """Σ weight · term, with the terms at hand.
+    """Σ weight · term of the embeddings, or of a projection of them that nobody else sees.
 
     Args:
         terms: as in the recipe.
         labels: N × L codes of the training set, fine → coarse, counted from 0 in column 0 (see `compact`).
         dim: length of the embeddings.
+        head: length of the projection, 0 for none.
 
     Raises:
         UsageError: no terms, an unknown loss (the nearest is named), or arguments it does not take.
     """
 
-    def __init__(self, terms: tuple[LossTerm, ...], labels: NDArray[np.int64], dim: int) -> None:
+    def __init__(self, terms: tuple[LossTerm, ...], labels: NDArray[np.int64], dim: int, head: int = 0) -> None:
         super().__init__()
         if not terms:
             raise UsageError("the recipe has no loss", expected="a list of name, weight and params under loss")
         _, first = np.unique(labels[:, 0], return_index=True)
-        known = {"num_classes": len(first), "dim": dim, "class_labels": torch.from_numpy(labels[first])}
+        known = {"num_classes": len(first), "dim": head or dim, "class_labels": torch.from_numpy(labels[first])}
+        self.head = nn.Linear(dim, head) if head else None
         self.terms = nn.ModuleList(_build(term, known) for term in terms)
         self.weights = tuple(term.weight for term in terms)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings B × d and labels B × L → the loss, and its terms without weights (for the record, detached)."""
+        if self.head is not None:
+            embeddings = F.normalize(self.head(embeddings), dim=1)
         parts = torch.stack([term(embeddings, labels) for term in self.terms])
         return parts @ parts.new_tensor(self.weights), parts.detach()
 

@@ -28,26 +28,31 @@ class DataParams:
     """Which pictures are seen, and at what size.
 
     Attributes:
-        size: side in pixels of the square the network sees.
-        stored: side of the decoded squares kept in memory, from which crops are cut; at least `size`.
+        size: side in pixels of the square the network is trained on.
+        embedded: side it sees when it embeds; larger than `size` undoes what random crops do to the size of things
+            (Touvron et al., arXiv 1906.06423).
+        stored: side of the decoded squares kept in memory, from which both are cut; at least as large.
         split: split to train on.
         validation: split whose H-AP is followed while training, where the release has it; "" for none.
         validate_every: epochs between two looks at the validation split.
     """
 
     size: int
+    embedded: int
     stored: int
     split: str = "train"
     validation: str = "validation"
     validate_every: int = 5
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size <= self.stored or self.validate_every < 1:
+        if min(self.size, self.embedded) < 1 or max(self.size, self.embedded) > self.stored:
             raise UsageError(
                 "data sizes do not fit",
-                got=f"size {self.size}, stored {self.stored}, validate_every {self.validate_every}",
-                expected="1 ≤ size ≤ stored, and validate_every of at least 1",
+                got=f"size {self.size}, embedded {self.embedded}, stored {self.stored}",
+                expected="size and embedded from 1 to stored",
             )
+        if self.validate_every < 1:
+            raise UsageError("data.validate_every is out of range", got=self.validate_every, expected="at least 1")
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,8 @@ class Recipe:
     """A training run from end to end; `name` is what its entry is called.
 
     Attributes:
+        head: length of a projection that only the loss sees and that is thrown away after training; 0 for none. What
+            lies before it generalises better to classes never seen (Chen et al., arXiv 2002.05709, section 4.2).
         precision: float32, bf16 or fp16, for the network; scores, ranks and losses stay in float32.
     """
 
@@ -186,6 +193,7 @@ class Recipe:
     loss: tuple[LossTerm, ...]
     optimiser: OptimiserParams
     schedule: ScheduleParams
+    head: int = 0
     precision: str = "float32"
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ def _fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look |
     device = accelerator.device
     steps = len(batches(labels, recipe.sampler, seed=recipe.seed, epoch=0))
     network = build_network(recipe).to(device)
-    objective = Objective(recipe.loss, labels, network.dim).to(device)
+    objective = Objective(recipe.loss, labels, network.dim, recipe.head).to(device)
     optimiser = torch.optim.AdamW(_groups(network, objective, recipe.optimiser))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _scale(recipe.schedule, recipe.epochs, steps))
     ema = recipe.optimiser.ema
@@ -138,11 +138,12 @@ def _average(network: Network, decay: float) -> AveragedModel:
 
 def _groups(network: Network, objective: Objective, params: OptimiserParams) -> list[dict[str, Any]]:
     """Weights decay; biases, norms and proxies do not, and proxies have a learning rate of their own."""
-    trained = [p for p in network.parameters() if p.requires_grad]
+    head = objective.head.parameters() if objective.head is not None else ()
+    trained = [p for p in (*network.parameters(), *head) if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1], "lr": params.learning_rate, "weight_decay": params.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "lr": params.learning_rate, "weight_decay": 0.0},
-        {"params": list(objective.parameters()), "lr": params.proxy_learning_rate, "weight_decay": 0.0},
+        {"params": list(objective.terms.parameters()), "lr": params.proxy_learning_rate, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

@@ -71,7 +71,9 @@ def _validation(release: str | Path, recipe: Recipe) -> Look:
     labels = dataset.labels[pictures.rows]
 
     def look(network: Any) -> float:
-        report = evaluate_embeddings(encode(network, pictures.pixels), labels, metrics=("h_ap",), resamples=1)
+        report = evaluate_embeddings(
+            encode(network, pictures.pixels, recipe.data.embedded), labels, metrics=("h_ap",), resamples=1
+        )
         return report.mean["h_ap"]
 
     return look

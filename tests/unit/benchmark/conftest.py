@@ -19,7 +19,7 @@ TINY = {
     "name": "tiny",
     "seed": 3,
     "epochs": 4,
-    "data": {"size": 16, "stored": SIDE, "validate_every": 2},
+    "data": {"size": 16, "embedded": 20, "stored": SIDE, "validate_every": 2},
     "augmentation": {"area": 0.5, "aspect": 1.2, "flip": 0.5, "brightness": 0.1},
     "model": {
         "backbone": "resnet",
@@ -27,6 +27,7 @@ TINY = {
         "config": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"},
     },
     "sampler": {"kind": "hierarchical", "batch": 16, "per_landmark": 4},
+    "head": 12,
     "loss": [{"name": "SupHAPLoss", "weight": 0.9}, {"name": "ProxyLoss", "weight": 0.1}],
     "optimiser": {"learning_rate": 3e-3, "weight_decay": 0.01, "proxy_learning_rate": 1e-2},
     "schedule": {"warmup": 0.5},

@@ -127,7 +127,7 @@ def test_settings_are_checked(tmp_path: Path, release: Path, embeddings: Path) -
 
 def test_the_commands_run_one_after_the_other(tmp_path: Path, release: Path, model: Path) -> None:
     run = CliRunner()
-    small = ["--set", "epochs=1", "--set", "name=small", "--set", "sampler.batch=16", "--set", "data.size=16"]
+    small = ["--set", "epochs=1", "--set", "name=small", "--set", "sampler.batch=16", "--set", "data.embedded=32"]
     small += ["--set", "model.config={embedding_size: 8, hidden_sizes: [8], depths: [1], layer_type: basic}"]
     at = ["--release", str(release)]
     done = run.invoke(bench, ["train", *at, "--recipe", "mini", *small, "--out", str(tmp_path / "model"), "--json"])

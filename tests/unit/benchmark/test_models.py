@@ -100,11 +100,11 @@ def test_a_seed_gives_one_network_and_leaves_the_random_state_alone(tiny: Recipe
 def test_encode_is_in_evaluation_mode_and_does_not_depend_on_the_batch(tiny: Recipe) -> None:
     pixels = torch.randint(0, 256, (7, 3, 24, 24), dtype=torch.uint8)
     net = build_network(tiny).train()
-    whole, pieces = encode(net, pixels), encode(net, pixels, batch=2)
+    whole, pieces = encode(net, pixels, 20), encode(net, pixels, 20, batch=2)
     assert net.training
     assert whole.dtype == np.float32
     assert np.allclose(whole, pieces, atol=1e-6)
-    assert encode(net, pixels[:0]).shape == (0, 16)
+    assert encode(net, pixels[:0], 20).shape == (0, 16)
 
 
 def test_what_was_saved_is_what_is_loaded(tmp_path: Path, tiny: Recipe) -> None:
@@ -113,7 +113,7 @@ def test_what_was_saved_is_what_is_loaded(tmp_path: Path, tiny: Recipe) -> None:
     save_network(net, tiny, tmp_path)
     again, recipe = load_network(tmp_path)
     pixels = torch.randint(0, 256, (3, 3, 24, 24), dtype=torch.uint8)
-    assert np.array_equal(encode(net, pixels), encode(again, pixels))
+    assert np.array_equal(encode(net, pixels, 20), encode(again, pixels, 20))
     assert recipe.model.config["depths"] == [1, 1]
     assert dataclasses.replace(recipe, model=tiny.model) == tiny
 

@@ -89,7 +89,21 @@ def test_proxies_have_a_learning_rate_of_their_own(tiny: Recipe, monkeypatch: py
     )
     fit(*data(), dataclasses.replace(tiny, epochs=1))
     assert [group["weight_decay"] for group in made] == [0.01, 0.0, 0.0]
-    assert all(parameter.shape == (8, 16) for parameter in made[2]["params"])
+    assert [parameter.shape for parameter in made[2]["params"]] == [(8, 12)]  # the head learns as the network does
+
+
+def test_the_head_serves_the_loss_only(tiny: Recipe) -> None:
+    pixels, labels = data()
+    objective = Objective(tiny.loss, labels, 16, head=12)
+    embeddings = torch.nn.functional.normalize(torch.rand(32, 16), dim=1)
+    loss, terms = objective(embeddings, torch.from_numpy(labels))
+    assert objective.head is not None
+    seen = torch.nn.functional.normalize(objective.head(embeddings), dim=1)
+    assert terms[0] == objective.terms[0](seen, torch.from_numpy(labels))
+    assert float(loss.detach()) == pytest.approx(float(0.9 * terms[0] + 0.1 * terms[1]))
+    trained = fit(pixels, labels, tiny)
+    assert trained.network.dim == 16
+    assert not any("head" in name for name in trained.network.state_dict())
 
 
 def test_ema_keeps_other_weights_than_the_last(tiny: Recipe) -> None:
@@ -201,3 +215,5 @@ def test_mistakes_in_a_recipe_name_the_nearest(tmp_path: Path) -> None:
         load_recipe("mini", ["name=../x"])
     with pytest.raises(UsageError, match="precision"):
         load_recipe("mini", ["precision=bf61"])
+    with pytest.raises(UsageError, match=r"size 64, embedded 99, stored 72"):
+        load_recipe("mini", ["data.embedded=99"])
