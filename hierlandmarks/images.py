@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hierlandmarks.errors import CorruptInputError, MissingDataError
+from hierlandmarks.progress import track
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,6 +69,20 @@ def index_tar(path: str | os.PathLike[str]) -> pa.Table:
     ids = sorted(rows)
     columns = [ids, [rows[i][0] for i in ids], [rows[i][1] for i in ids]]
     return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], schema=INDEX)
+
+
+def index_tars(root: Path, folder: str) -> pa.Table:
+    """Where every picture lies in the tars `FOLDER/images_*.tar` under a root: id, file, offset, size.
+
+    Raises:
+        CorruptInputError: as `index_tar`.
+    """
+    found = [INDEX.empty_table().append_column("file", pa.array([], pa.string()))]
+    for path in track(sorted((root / folder).glob("images_*.tar")), f"indexing {folder}", unit="tar"):
+        table = index_tar(path)
+        name = pa.repeat(pa.scalar(f"{folder}/{path.name}"), table.num_rows)
+        found.append(table.append_column("file", name))
+    return pa.concat_tables(found)
 
 
 def _safe_id(member: tarfile.TarInfo, path: Path) -> str:

@@ -101,6 +101,7 @@ def source(folder: Path, each: int = 3) -> pa.Table:
         for landmark_id in own:
             for _ in range(each if split != "query" else 1):
                 rows.append({"id": f"{len(rows) * 0x9E3779B97F4A7C15 % 2**64:016x}", "split": split, "space": space})
+                rows[-1] |= {"usage": ("Public", "Private")[len(rows) % 2] if split == "query" else ""}
                 rows[-1] |= {"landmark_id": landmark_id, "url": "http://x/y", "author": "A", "title": "T"}
                 rows[-1] |= {"license": "CC0" if space == "index" else "https://creativecommons.org/licenses/by/4.0/"}
                 rows[-1] |= {"file": f"{'test' if split == 'query' else split}/images_000.tar"}

@@ -13,9 +13,9 @@ import pyarrow as pa
 from hierlandmarks import schema
 from hierlandmarks.errors import CorruptInputError, MissingDataError
 from hierlandmarks.images import index_tar
+from hierlandmarks.official import IMAGE_ID, LANDMARK_ID, check_ids, check_landmarks, lookup
 from hierlandmarks.progress import track
 from hierlandmarks.tables import conform, from_rows, read_csv
-from hierlandmarks_pipelines.gldv2 import IMAGE_ID, LANDMARK_ID, check_ids, check_landmarks, lookup
 from hierlandmarks_pipelines.layout import TAR, write_pictures, write_rows
 from hierlandmarks_pipelines.typeids import type_id
 from hierlandmarks_pipelines.wikimedia.titles import category_title
@@ -119,7 +119,7 @@ def write_source(root: Path, files: PhotoList, categories: pa.Table, photos: pa.
     columns = ("id", "url", "landmark_id")
     write_rows(metadata / "train.csv", ",".join(columns), zip(*(photos[c].to_pylist() for c in columns), strict=True))
     places = index_tar(root / SPACE / TAR)
-    fixed = {"split": "train", "space": SPACE, "author": "", "license": "", "file": f"{SPACE}/{TAR}"}
+    fixed = {"split": "train", "usage": "", "space": SPACE, "author": "", "license": "", "file": f"{SPACE}/{TAR}"}
     table = photos
     for name, value in fixed.items():
         table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))

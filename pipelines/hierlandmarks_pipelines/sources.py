@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hierlandmarks.errors import MissingDataError
+from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.releases import home
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks_pipelines.gldv2 import read_categories, read_images
 from hierlandmarks_pipelines.photolist import PhotoList, read_landmarks, read_photos, write_source
+
+CLEAN = ("", "split", "only")
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,20 @@ class MetadataParams:
     Attributes:
         root: folder in GLDv2's layout, for recipes that make no `source`; by default where
             `hierlandmarks fetch` puts it.
-        clean_only: train on the images of train_clean.csv only.
+        clean: what becomes of train_clean.csv: "" nothing, "split" a split of its own beside `train`, "only" the split
+            `train`.
     """
 
     root: Path | None = None
-    clean_only: bool = False
+    clean: str = ""
 
 
-def read_metadata(root: Path, *, clean_only: bool = False) -> dict[str, pa.Table]:
+def read_metadata(root: Path, *, clean: str = "") -> dict[str, pa.Table]:
     """Landmarks and images of a GLDv2 folder.
 
     Args:
         root: holds `metadata/`, `ground_truth/` and, where fetched, the tars.
-        clean_only: take as the split `train` only what train_clean.csv lists.
+        clean: what becomes of train_clean.csv; see `MetadataParams`.
 
     Returns:
         The tables `categories` and `images`; see `gldv2.read_categories` and `gldv2.read_images`.
@@ -43,6 +46,8 @@ def read_metadata(root: Path, *, clean_only: bool = False) -> dict[str, pa.Table
         MissingDataError: the folder or one of its files is missing.
         TableError, CorruptInputError: a file is wrong; the message names it, the row, and what to do.
     """
+    if clean not in CLEAN:
+        raise UsageError("clean is no such word", got=repr(clean), expected=" or ".join(map(repr, CLEAN)))
     if not (root / "metadata").is_dir():
         raise MissingDataError(
             f"{root} has no folder metadata",
@@ -50,7 +55,7 @@ def read_metadata(root: Path, *, clean_only: bool = False) -> dict[str, pa.Table
             do="fetch it with `hierlandmarks fetch`, or set root",
         )
     categories = read_categories(root)
-    return {"categories": categories, "images": read_images(root, categories, clean_only=clean_only)}
+    return {"categories": categories, "images": read_images(root, categories, clean=clean)}
 
 
 def read_photo_list(files: PhotoList, source: Path) -> dict[str, pa.Table]:
@@ -77,7 +82,7 @@ def read_photo_list(files: PhotoList, source: Path) -> dict[str, pa.Table]:
 
 
 def _metadata(params: MetadataParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
-    return read_metadata(inputs.get("source") or _root(params), clean_only=params.clean_only)
+    return read_metadata(inputs.get("source") or _root(params), clean=params.clean)
 
 
 def _root(params: MetadataParams) -> Path:

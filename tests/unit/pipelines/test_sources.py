@@ -51,7 +51,7 @@ def root(tmp_path: Path) -> Path:
     return write(tmp_path, FILES)
 
 
-def images(root: Path, **settings: bool) -> dict[str, dict[str, object]]:
+def images(root: Path, **settings: str) -> dict[str, dict[str, object]]:
     return {row["id"]: row for row in read_metadata(root, **settings)["images"].to_pylist()}
 
 
@@ -113,7 +113,7 @@ def test_attribution_is_joined_by_id_and_may_be_absent(root: Path) -> None:
 
 
 def test_clean_only_takes_the_clean_part_as_train(root: Path) -> None:
-    rows = images(root, clean_only=True)
+    rows = images(root, clean="only")
     assert {i for i, row in rows.items() if row["split"] == "train"} == {A, B}
     assert rows[B]["author"] == "Doe, J."
 
@@ -276,7 +276,7 @@ def test_bad_input_is_refused_in_one_sentence(root: Path, case: str) -> None:
 def test_a_clean_list_of_another_version_is_refused(root: Path, clean: str, message: str) -> None:
     write(root, {"metadata/train_clean.csv": clean})
     with pytest.raises(TableError, match=message):
-        read_metadata(root, clean_only=True)
+        read_metadata(root, clean="only")
 
 
 def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
