@@ -23,10 +23,11 @@ from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.metrics import Options, Report
 from hierlandmarks.metrics.columns import Plan
 from hierlandmarks.metrics.engine import Measured
+from hierlandmarks.metrics.levels import Paths
 from hierlandmarks.metrics.relevance import relevance_of_levels
 from hierlandmarks.metrics.scorers import balanced
 from hierlandmarks.metrics.sources import Source, open_vectors
-from hierlandmarks.metrics.task import Task, make_plan, prepare, report_of
+from hierlandmarks.metrics.task import make_plan, prepare, report_of
 from hierlandmarks_benchmark.device_metrics import BYTES_PER_LEVEL, measure_block, rank_levels
 
 CPU_BUDGET = 256 << 20
@@ -82,41 +83,50 @@ def evaluate_embeddings(
     size = target.shape[0] if gallery_labels is None else len(np.asarray(gallery_labels))
     task = prepare(source.shape[0], size, query_labels, gallery_labels, options)
     plan = make_plan(task.paths.depth, relevance, alpha, weights, options)
-    with _exact_products():
-        measured = _measure(source, _load(target, where, "gallery"), task, plan, ranks)
+    measured = measure_on_device(source, load(target, where, "gallery"), task.paths, plan)
     about = {"backend": f"torch {torch.__version__}", "device": _name(where), "ranks": ranks}
     return report_of(measured, task, plan, options, about)
 
 
-def _measure(query: Source, part: Tensor, task: Task, plan: Plan, ranks: int) -> Measured:
-    """Blocks of queries, of which this rank measures its share; every rank ends with all results."""
+def measure_on_device(query: Source, part: Tensor, matched: Paths, plan: Plan) -> Measured:
+    """Every metric of a plan for every query; every rank measures its share, and ends with all results.
+
+    Args:
+        query: Q × d, the same on every rank.
+        part: this rank's part of the gallery, float32 on the device.
+        matched: queries and the whole gallery.
+        plan: what to compute.
+    """
+    ranks = dist.get_world_size() if dist.is_initialized() else 1
     device, (n, _) = part.device, query.shape
-    sizes = _part_sizes(len(part), ranks)
+    sizes, budget = _agree(len(part), _budget(device), ranks)
     mine = dist.get_rank() if ranks > 1 else 0
-    gallery = torch.from_numpy(task.paths.gallery).to(device)
+    gallery = torch.from_numpy(matched.gallery).to(device)
     values = np.full((n, len(plan.columns)), np.nan)
     tied = np.zeros(n, dtype=bool)
-    edges = balanced(n, _rows(device, sum(sizes), task.paths.depth) * ranks)
-    for start, stop in itertools.pairwise(edges):
-        vectors = _check(torch.from_numpy(np.ascontiguousarray(query.read(start, stop))).to(device), "query", start)
-        shares = np.diff([start + edge for edge in _split(stop - start, ranks)]).tolist()
-        scores = _exchange(vectors @ part.T, shares, sizes, mine)
-        at = slice(start + sum(shares[:mine]), start + sum(shares[: mine + 1]))
-        if shares[mine]:
-            values[at], tied[at] = _measure_rows(scores, gallery, task, plan, at)
+    row = (BYTES_PER_LEVEL * matched.depth + 40) * sum(sizes)
+    edges = balanced(n, max(1, budget // row) * ranks)
+    with _exact_products():
+        for start, stop in itertools.pairwise(edges):
+            vectors = _check(torch.from_numpy(np.ascontiguousarray(query.read(start, stop))).to(device), "query", start)
+            shares = np.diff([start + edge for edge in _split(stop - start, ranks)]).tolist()
+            scores = _exchange(vectors @ part.T, shares, sizes, mine)
+            at = slice(start + sum(shares[:mine]), start + sum(shares[: mine + 1]))
+            if shares[mine]:
+                values[at], tied[at] = _measure_rows(scores, gallery, matched, plan, at)
     return Measured(*_gather_results(values, tied, edges, ranks))
 
 
-def _measure_rows(scores: Tensor, gallery: Tensor, task: Task, plan: Plan, at: slice) -> tuple[Any, Any]:
+def _measure_rows(scores: Tensor, gallery: Tensor, matched: Paths, plan: Plan, at: slice) -> tuple[Any, Any]:
     """Metrics of queries from their whole score rows."""
     if not bool(torch.isfinite(scores).all()):
         query, item = (int(i) for i in torch.nonzero(~torch.isfinite(scores))[0])
         what = f"the score of query row {at.start + query} and gallery row {item} is not finite"
         raise CorruptInputError(what, do="normalise the embeddings")
-    counts = task.paths.counts(at)
+    counts = matched.counts(at)
     relevance = relevance_of_levels(counts, plan.relevance, plan.alpha, plan.weights)
-    codes = torch.from_numpy(np.ascontiguousarray(task.paths.query[:, at].T)).to(scores.device)
-    skip = torch.from_numpy(task.paths.skip[at]).to(scores.device)
+    codes = torch.from_numpy(np.ascontiguousarray(matched.query[:, at].T)).to(scores.device)
+    skip = torch.from_numpy(matched.skip[at]).to(scores.device)
     ranked, tied = rank_levels(scores, codes, gallery, skip)
     on_device = [torch.from_numpy(array).to(scores.device) for array in (counts, relevance, counts.sum(axis=1))]
     return measure_block(plan, ranked, *on_device).cpu().numpy(), tied.cpu().numpy()
@@ -137,13 +147,13 @@ def _gather_parts(labels: ArrayLike, ids: ArrayLike | None, ranks: int) -> tuple
     return whole, None if ids is None else np.concatenate([part[1] for part in parts])
 
 
-def _part_sizes(rows: int, ranks: int) -> list[int]:
-    """Gallery rows of each rank."""
-    sizes: list[Any] = [rows]
+def _agree(rows: int, budget: int, ranks: int) -> tuple[list[int], int]:
+    """Gallery rows of each rank, and the least of their budgets, so that all cut the queries alike."""
+    parts: list[Any] = [(rows, budget)]
     if ranks > 1:
-        sizes = [None] * ranks
-        dist.all_gather_object(sizes, rows)
-    return sizes
+        parts = [None] * ranks
+        dist.all_gather_object(parts, (rows, budget))
+    return [part[0] for part in parts], min(part[1] for part in parts)
 
 
 def _split(total: int, ranks: int) -> list[int]:
@@ -193,13 +203,12 @@ def _name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
-def _rows(device: torch.device, size: int, depth: int) -> int:
-    """Score rows that fit the working memory."""
-    free = CUDA_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else CPU_BUDGET
-    return max(1, int(free) // ((BYTES_PER_LEVEL * depth + 40) * size))
+def _budget(device: torch.device) -> int:
+    """Bytes of working memory for score rows and what measuring them takes."""
+    return int(CUDA_SHARE * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else CPU_BUDGET
 
 
-def _load(source: Source, device: torch.device, name: str) -> Tensor:
+def load(source: Source, device: torch.device, name: str) -> Tensor:
     """A source on the device as float32, tile by tile, checked."""
     whole = torch.empty(source.shape, dtype=torch.float32, device=device)
     for a in range(0, source.shape[0], TILE):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hierlandmarks.metrics.relevance import Floats
-from hierlandmarks.metrics.threads import in_threads
+from hierlandmarks.metrics.threads import in_threads, one_blas_thread
 
+WORTH_COMPILING = 200_000_000  # draws
 CHUNK = 50  # resamples drawn together; fixed, so that results do not depend on the number of threads
 
 
@@ -54,19 +57,21 @@ def bootstrap(values: Floats, parts: NDArray[np.int64], resamples: int = 10_000,
     table = np.concatenate((filled, patterns), axis=1)[by_part].astype(np.float32)
     sizes = np.unique(parts, return_counts=True)[1]
     starts = np.cumsum(sizes) - sizes
+    tally = _tally(len(values) * resamples)
 
     def chunk(task: tuple[np.random.SeedSequence, int]) -> Floats:
         rng = np.random.Generator(np.random.SFC64(task[0]))
         drawn = np.empty((task[1], len(table)), dtype=np.float32)
         for line in drawn:
             for start, n in zip(starts, sizes, strict=True):
-                line[start : start + n] = np.bincount(rng.integers(n, size=n, dtype=np.uint32), minlength=n)
+                tally(rng.integers(1 << 32, size=n, dtype=np.uint32), line[start : start + n])
         sums = (drawn @ table).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             means: Floats = sums[:, : values.shape[1]] / sums[:, values.shape[1] :][:, which.ravel()]
         return np.asarray(means + centre, dtype=np.float64)
 
-    means = np.concatenate(in_threads(chunk, _chunks(resamples, seed)))
+    with one_blas_thread():
+        means = np.concatenate(in_threads(chunk, _chunks(resamples, seed)))
     out = np.full((values.shape[1], 2), np.nan)
     some = np.isfinite(means).any(axis=0)
     out[some] = np.nanquantile(means[:, some], (0.025, 0.975), axis=0).T
@@ -103,7 +108,8 @@ def permutation_test(first: Floats, second: Floats, permutations: int = 10_000, 
         flips -= 1
         return (flips @ table).astype(np.float64)
 
-    sums = np.concatenate(in_threads(chunk, _chunks(permutations, seed)))
+    with one_blas_thread():
+        sums = np.concatenate(in_threads(chunk, _chunks(permutations, seed)))
     observed = filled.sum(axis=0)
     # a relative margin, since the permuted sums are float32: counting a tie as extreme keeps the test honest
     scale = 1e-5 * np.abs(filled).sum(axis=0) / np.sqrt(np.maximum(both.sum(axis=0), 1))
@@ -115,6 +121,21 @@ def permutation_test(first: Floats, second: Floats, permutations: int = 10_000, 
         else Comparison(float("nan"), float("nan"), 0)
         for c in range(len(n))
     ]
+
+
+def _tally(draws: int) -> Callable[[NDArray[np.uint32], NDArray[np.float32]], None]:
+    """How to count draws: compiled where that is there and worth its start; the counts are equal."""
+    if draws >= WORTH_COMPILING and find_spec("numba") is not None:
+        from hierlandmarks.metrics.compiled.tally import tally
+
+        return tally
+    return _tally_in_numpy
+
+
+def _tally_in_numpy(raw: NDArray[np.uint32], out: NDArray[np.float32]) -> None:
+    """Into `out`, n numbers, how many of the random 32-bit numbers fall into each n-th of their range."""
+    n = len(out)
+    out[:] = np.bincount(((raw.astype(np.uint64) * np.uint64(n)) >> np.uint64(32)).astype(np.int64), minlength=n)
 
 
 def _chunks(total: int, seed: int) -> list[tuple[np.random.SeedSequence, int]]:

@@ -1,7 +1,8 @@
 """The first ranks of each query out of a stream of tiles: counting instead of sorting.
 
 For each query a short list of candidates and a threshold are kept. A tile is read once for the maxima of its strands
-(every 1040th score), which the processor takes many at a time; only strands whose maximum reaches the threshold are looked at again.
+(every 1040th score), which the processor takes many at a time; only strands whose maximum reaches the threshold are
+looked at again.
 """
 
 from __future__ import annotations
