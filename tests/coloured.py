@@ -33,18 +33,23 @@ def picture(landmark: int, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray((pixels + rng.integers(-20, 20, pixels.shape)).clip(0, 255).astype(np.uint8))
 
 
-def release(folder: Path, splits: dict[str, tuple[range, int]], spoilt: int = 0) -> Path:
+def release(
+    folder: Path, splits: dict[str, tuple[range, int]], spoilt: int = 0, usage: tuple[str, ...] = ("",)
+) -> Path:
     """Write a release under `folder`.
 
     Args:
         folder: parent of `release` and of the tars it is made from.
         splits: split -> landmarks (numbers up to 15) and images of each.
         spoilt: pictures of the first split whose bytes are no picture.
+        usage: parts of the official ground truth that queries take in turn.
     """
     rng = np.random.default_rng(0)
     tables = {}
     for split, (landmarks, each) in splits.items():
         rows = [_row(split, landmark, number) for landmark in landmarks for number in range(each)]
+        for number, row in enumerate(rows if split == "query" else ()):
+            row["usage"] = usage[number % len(usage)]
         tar = folder / "source" / split / "images_000.tar"
         tar.parent.mkdir(parents=True)
         with tarfile.open(tar, "w:") as stream:

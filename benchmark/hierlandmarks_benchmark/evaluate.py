@@ -58,11 +58,19 @@ class EvaluateParams:
 
 @dataclass(frozen=True)
 class Side:
-    """Queries or gallery: ids, N × d vectors and N × 3 labels, in one order."""
+    """Queries or gallery, in one order.
+
+    Attributes:
+        ids: N image ids.
+        vectors: N × d, of unit length.
+        labels: N × 3, fine → coarse.
+        parts: N, the part of the official ground truth (Public, Private) of each query, `all` where there are none.
+    """
 
     ids: NDArray[np.str_]
     vectors: NDArray[np.float32]
     labels: Ints
+    parts: NDArray[np.str_]
 
 
 def evaluate(
@@ -124,6 +132,7 @@ def score(query: Side, gallery: Side | None, params: EvaluateParams) -> Report:
         weights=params.weights,
         query_ids=query.ids,
         gallery_ids=None if gallery is None else gallery.ids,
+        parts=query.parts,
         resamples=params.resamples,
         seed=params.seed,
     )
@@ -167,7 +176,8 @@ def _side(dataset: Dataset, embeddings: Embeddings) -> Side:
             do="embed this release again",
         )
     order = np.argsort(rows, kind="stable")
-    return Side(np.array(embeddings.ids)[order], embeddings.vectors[order], dataset.labels[rows[order]])
+    parts = dataset.images["usage"].iloc[rows[order]].replace("", "all").to_numpy(dtype=str)
+    return Side(np.array(embeddings.ids)[order], embeddings.vectors[order], dataset.labels[rows[order]], parts)
 
 
 def _provenance(about: Mapping[str, Any], params: EvaluateParams) -> dict[str, Any]:

@@ -6,7 +6,6 @@ unknown key is an error naming the nearest; only switches for features that are 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +17,9 @@ from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.params import from_mapping, nearest, read_yaml, set_value, to_mapping
 from hierlandmarks.resources import bundled
 from hierlandmarks.tables import write_text
+from hierlandmarks_benchmark.entries import check_name
 
 PRECISIONS = ("float32", "bf16", "fp16")
-ENTRY_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -197,10 +196,7 @@ class Recipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if not ENTRY_NAME.fullmatch(self.name):
-            raise UsageError(
-                "the recipe's name becomes a folder", got=repr(self.name), expected="1 to 64 of a-z, 0-9, '.', '_', '-'"
-            )
+        check_name(self.name)
         if self.precision not in PRECISIONS:
             raise UsageError("precision is unknown", got=repr(self.precision), do=nearest(self.precision, PRECISIONS))
         if self.epochs < 1:

@@ -25,8 +25,9 @@ def draw_curves(history: list[Record], recipe: Recipe, path: Path) -> None:
     axes[0].set(xlabel="epoch", ylabel="mean over images", title=f"{recipe.name}: training loss", ylim=(0, None))
     axes[0].legend(frameon=False)
     if looked:
-        axes[1].plot([r["epoch"] for r in looked], [r["h_ap"] for r in looked], color="tab:green", marker="o")
-        axes[1].set(xlabel="epoch", ylabel="H-AP", title="landmarks never seen in training", ylim=(0, None))
+        values = [record["h_ap"] for record in looked]
+        axes[1].plot([record["epoch"] for record in looked], values, color="tab:green", marker="o")
+        axes[1].set(xlabel="epoch", ylabel="H-AP", title=recipe.data.validation, ylim=(0, 1.15 * max(values)))
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)

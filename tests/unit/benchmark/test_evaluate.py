@@ -16,6 +16,7 @@ from hierlandmarks_benchmark.commands import bench
 from hierlandmarks_benchmark.embed import EmbedParams, embed
 from hierlandmarks_benchmark.evaluate import EvaluateParams, Side, choose, evaluate, examples
 from hierlandmarks_benchmark.vectors import Embeddings, read_embeddings, write_embeddings
+from tests.coloured import release as write_release
 
 QUICK = EvaluateParams(resamples=50)
 
@@ -52,6 +53,17 @@ def test_scores_do_not_travel_alone(tmp_path: Path, release: Path, embeddings: P
     assert provenance["settings"]["relevance"] == "proportional"
 
 
+def test_the_parts_of_the_official_truth_have_means_of_their_own(tmp_path: Path, model: Path) -> None:
+    splits = {"query": (range(10, 16), 2), "index": (range(10, 16), 4)}
+    parted = write_release(tmp_path, splits, usage=("Public", "Private", "Private"))
+    embed(parted, model, tmp_path / "e", EmbedParams(baselines=()))
+    report = evaluate(parted, tmp_path / "e", tmp_path / "out", QUICK)["tiny"]
+    usage = hl.load(parted, split="query").images["usage"]
+    assert report.per_query["part"].tolist() == usage.tolist()
+    private = report.per_query["h_ap"][(usage == "Private").to_numpy()].mean()
+    assert report.parts["Private"]["h_ap"] == pytest.approx(private)
+
+
 def test_ids_decide_and_not_the_order_of_rows(tmp_path: Path, release: Path, embeddings: Path) -> None:
     about = (embeddings / "tiny" / "entry.json").read_bytes()
     for split in ("query", "index"):
@@ -79,12 +91,12 @@ def test_validation_is_ranked_against_itself(tmp_path: Path, validated: Path, mo
 def test_examples_show_the_best_results_with_the_level_of_their_match() -> None:
     labels = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [2, 1, 0], [3, 2, 1]])
     vectors = np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0, 1]], np.float32)
-    side = Side(np.array(["a", "b", "c", "d", "e"]), vectors, labels)
+    side = Side(np.array(["a", "b", "c", "d", "e"]), vectors, labels, np.array(["all"] * 5))
     (shown,) = [item for item in examples(side, None, EvaluateParams(results=3)) if item["query"] == "a"]
     assert shown["results"] == [{"id": "b", "level": 3}, {"id": "c", "level": 2}, {"id": "d", "level": 1}]
     everything = examples(side, None, EvaluateParams(results=99))
     assert all(len(item["results"]) == 4 for item in everything)
-    gallery = Side(np.array(["x", "a"]), vectors[[4, 0]], labels[[4, 0]])
+    gallery = Side(np.array(["x", "a"]), vectors[[4, 0]], labels[[4, 0]], side.parts[:2])
     found = {item["query"]: item["results"] for item in examples(side, gallery, EvaluateParams())}
     assert found["a"] == [{"id": "x", "level": 0}]  # itself is left out
 

@@ -3,6 +3,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -211,9 +214,19 @@ def test_mistakes_in_a_recipe_name_the_nearest(tmp_path: Path) -> None:
         load_recipe("washingtn")
     with pytest.raises(MissingDataError, match="no recipe at"):
         load_recipe(str(tmp_path / "none.yaml"))
-    with pytest.raises(UsageError, match="becomes a folder"):
+    with pytest.raises(UsageError, match="not safe as a folder"):
         load_recipe("mini", ["name=../x"])
     with pytest.raises(UsageError, match="precision"):
         load_recipe("mini", ["precision=bf61"])
     with pytest.raises(UsageError, match=r"size 64, embedded 99, stored 72"):
         load_recipe("mini", ["data.embedded=99"])
+
+
+def test_stages_are_found_without_importing_torch() -> None:
+    code = "import sys; from hierlandmarks_benchmark import train, embed, evaluate; sys.exit('torch' in sys.modules)"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        ).returncode
+        == 0
+    )
