@@ -17,12 +17,12 @@ Floats = NDArray[np.float32]
 Levels = NDArray[np.uint8]
 
 
-def torchmetrics_ap(scores: Floats, levels: Levels) -> float:
+def torchmetrics_ap(scores: Floats, levels: Levels, level: int = 1) -> float:
     """torchmetrics: average precision alone, of one level."""
     import torch
     from torchmetrics.functional.retrieval import retrieval_average_precision
 
-    pairs = zip(torch.from_numpy(scores) + 2.0, torch.from_numpy(levels) >= 1, strict=True)  # it drops scores ≤ 0
+    pairs = zip(torch.from_numpy(scores) + 2.0, torch.from_numpy(levels) >= level, strict=True)  # it drops scores ≤ 0
     return float(np.mean([float(retrieval_average_precision(score, positive)) for score, positive in pairs]))
 
 

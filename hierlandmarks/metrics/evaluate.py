@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.metrics.columns import Plan, row
-from hierlandmarks.metrics.engine import Measured, measure
+from hierlandmarks.metrics.engine import Measured, choose_backend, measure
 from hierlandmarks.metrics.ranking import Ranked
 from hierlandmarks.metrics.relevance import Ints
 from hierlandmarks.metrics.report import Report, means
@@ -176,10 +176,9 @@ def _refuse_repeats(rows: Ints, where: str, task: Task) -> None:
 
 def _evaluate(scorer: Scorer, task: Task, plan: Plan, options: Options) -> Report:
     """Measure, and on request measure again with the best and the worst order of ties."""
-    backend = options.get("backend", "auto")
-    report = report_of(
-        measure(scorer, task.paths, plan, "position", backend), task, plan, options, {"backend": backend}
-    )
+    backend = choose_backend(options.get("backend", "auto"), len(task.query_ids) * len(task.gallery_ids))
+    measured = measure(scorer, task.paths, plan, "position", backend)
+    report = report_of(measured, task, plan, options, {"backend": backend})
     if not options.get("tie_range", False):
         return report
     ties = dict(report.ties)

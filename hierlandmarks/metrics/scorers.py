@@ -17,7 +17,7 @@ from hierlandmarks.metrics.threads import in_threads
 BUDGET = 52 << 20  # bytes of score rows held at a time, where that leaves enough of them
 ROWS = (128, 1024)  # fewer make a matrix product wait for memory rather than arithmetic, more gain nothing
 CEILING = 1 << 30  # bytes of score rows that are never exceeded, for galleries of millions
-TILE = 16_384  # gallery rows multiplied, and read from a file, at a time
+TILE = 8192  # gallery rows multiplied, and read from a file, at a time
 
 
 class Scorer(Protocol):
