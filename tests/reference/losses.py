@@ -1,8 +1,8 @@
 """The rank losses twice more, slowly: item by item, and as B × M × M tensors the way one writes them down first.
 
-`loss_and_gradients` follows definitions.md (sections 1, 2, 4, 5) with Python loops over queries, positives and references,
-one term at a time, in float64; it shares no line with the package. `direct_hap`, `direct_ndcg` and `direct_ap` are the
-cubic form a user would write in torch; the benchmark measures against them.
+`loss_and_gradients` follows definitions.md (sections 1, 2, 4, 5) with Python loops over queries, positives and
+references, one term at a time, in float64; it shares no line with the package. `direct_hap`, `direct_ndcg` and
+`direct_ap` are the cubic form a user would write in torch; the benchmark measures against them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ def level_of(labels: list[int], other: list[int]) -> int:
 
 
 def loss_and_gradients(
-    settings: Settings, embeddings: Tensor, labels: Tensor, ref_emb: Tensor | None = None, ref_labels: Tensor | None = None
+    settings: Settings,
+    embeddings: Tensor,
+    labels: Tensor,
+    ref_emb: Tensor | None = None,
+    ref_labels: Tensor | None = None,
 ) -> tuple[float, Tensor, Tensor | None]:
     """Loss, d loss/d embeddings, d loss/d ref_emb (None without references), in float64."""
     queries = embeddings.detach().double().requires_grad_()
@@ -85,9 +89,7 @@ def relevances(settings: Settings, levels: list[int], depth: int) -> list[float]
         elif settings.relevance == "proportional":
             relevance.append((level / depth) ** settings.alpha / levels.count(level))
         else:
-            shares = [
-                settings.weights[p - 1] / sum(other >= p for other in levels) for p in range(1, level + 1)
-            ]
+            shares = [settings.weights[p - 1] / sum(other >= p for other in levels) for p in range(1, level + 1)]
             relevance.append(sum(shares))
     return relevance
 
@@ -146,14 +148,15 @@ def _gain(settings: Settings, rank: Tensor, hrank: Tensor | float, level: int, p
     return sum(shares) / len(settings.ks)
 
 
-def average_precision_loss(scores: list[float], positive: list[bool]) -> float:
-    """1 − AP with the true step, for one query."""
+def average_precision_loss(scores: list[float], positive: list[bool], *, ties_count: bool = True) -> float:
+    """1 − AP with the true step, for one query; without `ties_count` a negative of equal score is not above."""
     total = 0.0
     for k, score in enumerate(scores):
         if positive[k]:
-            rank = 1 + sum(other >= score for j, other in enumerate(scores) if j != k)
             among = 1 + sum(other >= score for j, other in enumerate(scores) if j != k and positive[j])
-            total += among / rank
+            negatives = [other for j, other in enumerate(scores) if not positive[j]]
+            above = sum(other > score or (ties_count and other == score) for other in negatives)
+            total += among / (among + above)
     return 1 - total / sum(positive)
 
 

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pytorch_metric_learning.distances import CosineSimilarity
+from pytorch_metric_learning.losses import ContrastiveLoss, NormalizedSoftmaxLoss, SoftTripleLoss
+from pytorch_metric_learning.reducers import AvgNonZeroReducer
+
 from hierlandmarks_benchmark.losses import (
     CalibrationLoss,
     CrossBatchMemory,
@@ -12,10 +16,6 @@ from hierlandmarks_benchmark.losses import (
     TripletLoss,
     WeightedLoss,
 )
-from pytorch_metric_learning.losses import ContrastiveLoss, NormalizedSoftmaxLoss, SoftTripleLoss
-from pytorch_metric_learning.distances import CosineSimilarity
-from pytorch_metric_learning.reducers import AvgNonZeroReducer
-
 from tests.unit.losses.batches import CASES, tree_labels, unit
 
 BATCH = CASES["batch"].to(torch.float32)
@@ -28,7 +28,8 @@ def test_calibration_is_the_contrastive_loss_of_the_peer(call, level) -> None:
     peer = ContrastiveLoss(0.9, 0.6, distance=CosineSimilarity(), reducer=AvgNonZeroReducer())
     refs = () if call.ref_emb is None else (call.ref_emb, call.ref_labels)
     codes = call.labels[:, level]
-    expected = peer(call.embeddings, codes, None, *(refs[:1] + (refs[1][:, level],) if refs else ()))
+    ref_codes = None if call.ref_labels is None else call.ref_labels[:, level]
+    expected = peer(call.embeddings, codes, None, call.ref_emb, ref_codes)
     assert CalibrationLoss(level)(call.embeddings, call.labels, *refs) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -55,7 +56,7 @@ def test_no_pair_gives_zero_and_no_nan(loss) -> None:
     leaf = unit(3, 4, 1).requires_grad_()
     loss(leaf, torch.zeros(3).long(), unit(2, 4, 2), torch.zeros(2).long()).backward()
     lonely = loss(unit(1, 4, 1).requires_grad_(), torch.tensor([0]))
-    assert float(lonely) == 0
+    assert lonely.item() == 0
     assert leaf.grad.isfinite().all()
 
 

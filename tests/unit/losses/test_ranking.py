@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from hierlandmarks_benchmark.losses import (
     SmoothAPLoss,
     SmoothHAPLoss,
@@ -14,11 +16,10 @@ from hierlandmarks_benchmark.losses import (
     SupHAPLoss,
     SupNDCGLoss,
     SupRecallLoss,
+    compiled,
+    eager,
 )
-from hierlandmarks_benchmark.losses import compiled, eager
 from hierlandmarks_benchmark.losses.surrogate import SupSurrogate
-from torch import Tensor, nn
-
 from tests.reference.losses import Settings, loss_and_gradients
 from tests.unit.losses.batches import CASES, Case, tree_labels, unit
 
@@ -190,18 +191,22 @@ def test_golden(name: str, backend: str, shared: Path) -> None:
     kept = [key.removeprefix("loss_") for key in golden if key.startswith("loss_")]
     assert len(kept) == 11
     for key in kept:
-        offset = {"offset": 1.44} if key.endswith("1.44") else {}
-        loss = {
-            "suphap_pop": lambda: SupHAPLoss(backend=backend, **offset),
-            "suphap_decomposed": lambda: SupHAPLoss("decomposed", weights=weights, backend=backend, **offset),
-            "supndcg": lambda: SupNDCGLoss(backend=backend, **offset),
-            "supap_level0": lambda: SupAPLoss(0, backend=backend, **offset),
-            "supap_level1": lambda: SupAPLoss(1, backend=backend, **offset),
-            "smoothap_level0": lambda: SmoothAPLoss(0, backend=backend),
-        }[key.removesuffix("_continuous").removesuffix("_offset1.44")]()
-        value, grad, _ = value_and_gradients(loss, call)
+        build = golden_loss(key, weights, backend)
+        value, grad, _ = value_and_gradients(build, call)
         assert value == pytest.approx(float(golden[f"loss_{key}"]), rel=1e-6), key
         assert_close(grad, torch.tensor(golden[f"grad_{key}"]), 1e-6)
+
+
+def golden_loss(key: str, weights: tuple[float, ...], backend: str) -> nn.Module:
+    offset = 1.44 if key.endswith("1.44") else None
+    return {
+        "suphap_pop": lambda: SupHAPLoss(offset=offset, backend=backend),
+        "suphap_decomposed": lambda: SupHAPLoss("decomposed", weights=weights, offset=offset, backend=backend),
+        "supndcg": lambda: SupNDCGLoss(offset=offset, backend=backend),
+        "supap_level0": lambda: SupAPLoss(0, offset=offset, backend=backend),
+        "supap_level1": lambda: SupAPLoss(1, offset=offset, backend=backend),
+        "smoothap_level0": lambda: SmoothAPLoss(0, backend=backend),
+    }[key.removesuffix("_continuous").removesuffix("_offset1.44")]()
 
 
 def test_the_continuous_offset_is_the_default() -> None:
@@ -230,9 +235,7 @@ def test_gradients_of_a_gathered_batch_add_up(backend: str) -> None:
     whole = value_and_gradients(loss, Case(call.embeddings, call.labels, call.embeddings, call.labels))
     total = torch.zeros_like(call.embeddings)
     for rows in (slice(0, 11), slice(11, 23)):
-        part = value_and_gradients(
-            loss, Case(call.embeddings[rows], call.labels[rows], call.embeddings, call.labels)
-        )
+        part = value_and_gradients(loss, Case(call.embeddings[rows], call.labels[rows], call.embeddings, call.labels))
         share = len(call.labels[rows]) / 23
         total[rows] += share * part[1]
         total += share * part[2]
