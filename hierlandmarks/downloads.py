@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,14 +18,17 @@ from urllib.parse import quote
 from tqdm import tqdm
 
 from hierlandmarks.catalog import RemoteFile, find_dataset, select
-from hierlandmarks.errors import ChecksumError, CorruptInputError, HierlandmarksError, IncompleteError
-from hierlandmarks.fetch import Fetched, Manners, digest, fetch_file, file_patience
+from hierlandmarks.digests import digest
+from hierlandmarks.errors import ChecksumError, CorruptInputError, HierlandmarksError, IncompleteError, UsageError
+from hierlandmarks.fetch import Fetched, Manners, fetch_file, file_patience
 from hierlandmarks.network import refuse_offline
 from hierlandmarks.progress import say
 from hierlandmarks.releases import home
 from hierlandmarks.tables import read_json, write_json
+from hierlandmarks.tarindex import index_path, keep_index, tars_with
 
 RECORDS = ".fetched"  # under the root: what was recorded of every fetched file, as PATH.json
+MD5_BYTES = 65_536  # more than any file with one checksum has
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def download(
     *,
     splits: Sequence[str] = (),
     shards: str = "",
+    ids: Collection[str] = (),
     base_url: str | Sequence[str] = (),
     jobs: int = 2,
 ) -> Path:
@@ -84,8 +88,9 @@ def download(
         what: `metadata` (CSVs, about 1.5 GB for GLDv2), `images` (tars, about half a terabyte), or both.
         splits: whose images (`train`, `index`, `test`); all when empty.
         shards: numbers of tars, such as `0,7-9`; all when empty.
+        ids: only the tars that hold these images, by the index of the tars (see `hierlandmarks.tarindex`).
         base_url: mirror or mirrors, tried in order; HIERLANDMARKS_BASE_URL by default, else the dataset's own server.
-        jobs: files fetched at the same time.
+        jobs: files fetched at the same time, of which at most four come from one host.
 
     Returns:
         The root.
@@ -93,10 +98,12 @@ def download(
     Raises:
         UsageError: an unknown name or word.
         OfflineError: something is missing and HIERLANDMARKS_OFFLINE is set.
-        IncompleteError: some files could not be fetched, or the disk is too small; run again to go on.
+        IncompleteError: some files could not be fetched, or the disk is too small; run again to go on. Also when the
+            index does not say where all of `ids` are.
         ChecksumError: a file is there, or came, and has the wrong checksum.
+        CorruptInputError: a tar holds something that is no picture (see `images.index_tar`).
     """
-    order = make_order(name, root, what, splits=splits, shards=shards, base_url=base_url)
+    order = make_order(name, root, what, splits=splits, shards=shards, ids=ids, base_url=base_url)
     fetch_order(order, jobs=jobs)
     return order.root
 
@@ -108,6 +115,7 @@ def make_order(
     *,
     splits: Sequence[str] = (),
     shards: str = "",
+    ids: Collection[str] = (),
     base_url: str | Sequence[str] = (),
 ) -> Order:
     """The order that `download` would carry out; asks and writes nothing."""
@@ -115,7 +123,13 @@ def make_order(
     given = [base_url] if isinstance(base_url, str) else list(base_url)
     bases = [one for one in given if one] or os.environ.get("HIERLANDMARKS_BASE_URL", "").split() or dataset.base_urls
     folder = Path(root).expanduser() if root is not None else home() / name
-    return Order(folder, tuple(base.rstrip("/") + "/" for base in bases), select(dataset, what, splits, shards))
+    files = select(dataset, what, splits, shards)
+    if ids:
+        tars = [file for file in files if file.md5_path]
+        if not tars:
+            raise UsageError("images were named, and no tars to look for them", do="say images, not metadata")
+        files = (*(file for file in files if not file.md5_path), *tars_with(folder, tars, ids))
+    return Order(folder, tuple(base.rstrip("/") + "/" for base in bases), files)
 
 
 def inspect_order(order: Order) -> list[Item]:
@@ -136,10 +150,10 @@ def _inspect(order: Order, file: RemoteFile) -> Item:
 
 
 def fetch_order(order: Order, *, jobs: int = 2, manners: Manners | None = None) -> list[Item]:
-    """Carry out an order: every file is there and verified when this returns.
+    """Carry out an order: every file is there and verified, and every tar indexed, when this returns.
 
     Args:
-        jobs: files at the same time, at most one connection each.
+        jobs: files at the same time, at most one connection each, and at most `manners.limit` to one host.
 
     Raises:
         As `download`. Files that could be fetched are kept, whatever becomes of the others.
@@ -151,8 +165,8 @@ def fetch_order(order: Order, *, jobs: int = 2, manners: Manners | None = None) 
     _check_space(order.root, sum(item.about_bytes for item in items if item.path in missing))
     stop = threading.Event()
     manners = manners or Manners(patience=file_patience(stop.wait))  # a wait that Ctrl-C ends
-    todo = [file for file, item in zip(order.files, items, strict=True) if not item.sha256]
-    total = sum(file.about_bytes for file in todo)
+    todo = [file for file, item in zip(order.files, items, strict=True) if not _is_done(order.root, file, item)]
+    total = sum(item.about_bytes for item in items if item.path in missing)
     bar = tqdm(total=total or None, desc="  fetching", unit="B", unit_scale=True, disable=None, file=sys.stderr)
     with bar, ThreadPoolExecutor(max(1, jobs)) as pool:
 
@@ -173,36 +187,59 @@ def fetch_order(order: Order, *, jobs: int = 2, manners: Manners | None = None) 
     return [done.get(item.path, item) for item in items]
 
 
+def _is_done(root: Path, file: RemoteFile, item: Item) -> bool:
+    return bool(item.sha256) and (not file.md5_path or index_path(root, file.path).is_file())
+
+
 def _fetch_one(order: Order, file: RemoteFile, manners: Manners, progress: Callable[[int], None]) -> Item:
-    """Fetch one file with its published checksum, or take over one that a person put there, and record it."""
-    path, urls = order.root / file.path, order.urls(file.path)
+    """See to one file, index it if it is a tar, and say what became of it."""
+    url = order.urls(file.path)[0]
+    try:
+        state = "there" if (order.root / file.path).is_file() else "fetched"
+        record = read_record(order.root, file.path) if state == "there" else {}
+        record = record or _obtain(order, file, manners, progress)
+        if file.md5_path:
+            keep_index(order.root, file.path)
+    except HierlandmarksError as error:
+        _tell({"path": file.path, "url": url, "state": "failed", "error": str(error)})
+        raise
+    item = Item(file.path, url, state, record["size"], record["sha256"])
+    _tell(asdict(item))
+    return item
+
+
+def _tell(facts: dict[str, Any]) -> None:
+    """A line of JSON for programs; a terminal has the bar."""
+    if not sys.stderr.isatty():
+        say(json.dumps(facts, sort_keys=True))
+
+
+def _obtain(order: Order, file: RemoteFile, manners: Manners, progress: Callable[[int], None]) -> dict[str, Any]:
+    """Fetch a file with its published checksum, or take over one that a person put there: its record."""
+    path = order.root / file.path
     md5 = published_md5(order, file, manners) if file.md5_path else ""
     right = {md5, *file.also_seen} if md5 else set()
-    there = path.is_file()
-    if there:
+    if path.is_file():
         found = Fetched(path, "", path.stat().st_size, *digest(path), 0)
         if right and found.md5 not in right:
             raise ChecksumError(
                 f"{path} is there and has the wrong checksum", got=f"MD5 {found.md5}", expected=md5, do="delete it"
             )
     else:
-        found = fetch_file(urls, path, md5=sorted(right), manners=manners, progress=progress)
+        found = fetch_file(order.urls(file.path), path, md5=sorted(right), manners=manners, progress=progress)
     note = file.also_seen.get(found.md5, "") if found.md5 != md5 else ""
     if note:
         say(f"{path}: MD5 {found.md5} is not the published {md5} but is on record: {note}")
-    facts = {"url": found.url, "size": found.size, "md5": found.md5, "sha256": found.sha256, "note": note}
-    write_json(record_path(order.root, file.path), facts)
-    item = Item(file.path, urls[0], "there" if there else "fetched", found.size, found.sha256)
-    if not sys.stderr.isatty():
-        say(json.dumps(asdict(item), sort_keys=True))
-    return item
+    record = {"url": found.url, "size": found.size, "md5": found.md5, "sha256": found.sha256, "note": note}
+    write_json(record_path(order.root, file.path), record)
+    return record
 
 
 def published_md5(order: Order, file: RemoteFile, manners: Manners) -> str:
     """The MD5 the dataset publishes for a file, fetched once and kept beside the dataset."""
     path = order.root / file.md5_path
     if not path.is_file():
-        fetch_file(order.urls(file.md5_path), path, manners=manners)
+        fetch_file(order.urls(file.md5_path), path, at_most=MD5_BYTES, manners=manners)
     return read_md5(path)
 
 

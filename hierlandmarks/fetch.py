@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import time
@@ -14,13 +13,13 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from hierlandmarks.digests import BLOCK, RunningDigest
 from hierlandmarks.errors import ChecksumError, HierlandmarksError, IncompleteError, UsageError
-from hierlandmarks.network import AGENT, Patience, refuse_offline, retry_after
+from hierlandmarks.network import AGENT, HostLimit, Patience, refuse_offline, retry_after
 from hierlandmarks.parts import Part, Source
 
-BLOCK = 2**20
 MAX_REDIRECTS = 5
-MAX_UNSIZED = 2**32  # bytes taken from a server that does not say how many there are
+MAX_BYTES = 2**32  # of a file unless the caller knows better; GLDv2's largest has a quarter of that
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -38,6 +37,7 @@ class Manners:
         connect, read: seconds to wait for a connection, and for the next bytes.
         slowest: bytes a second, over `window` seconds, below which a connection is given up and made anew.
         hosts: other hosts that a redirect may lead to.
+        limit: how many connections one host may see at the same time.
     """
 
     patience: Patience = field(default_factory=file_patience)
@@ -46,6 +46,7 @@ class Manners:
     slowest: float = 1024.0
     window: float = 60.0
     hosts: tuple[str, ...] = ()
+    limit: HostLimit = field(default_factory=HostLimit)
 
 
 @dataclass(frozen=True)
@@ -72,33 +73,34 @@ def fetch_file(
     *,
     md5: Collection[str] = (),
     size: int | None = None,
+    at_most: int = MAX_BYTES,
     manners: Manners | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Fetched:
     """Fetch a file, continuing where a killed process stopped.
 
     Args:
-        urls: addresses of the same file, tried in order.
+        urls: addresses of the same file, tried in order; no http address after an https one.
         path: where it shall lie; what is there now is replaced.
         md5: digests, any of which is right; none checked when empty.
         size: its bytes, where known beforehand.
+        at_most: bytes beyond which it cannot be the file.
         progress: called with the bytes that came, and a negative number when they had to be thrown away.
 
     Raises:
-        UsageError: an address that is no http or https address.
+        UsageError: an address that is no http or https address, or http after https.
         OfflineError: HIERLANDMARKS_OFFLINE is set.
         IncompleteError: no address gave the file; what came so far is kept for the next run. `BusyError` when
             another process is fetching it.
         ChecksumError: a file fetched in one piece has another checksum or size.
     """
-    for url in urls:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise UsageError("this is no address to fetch from", got=repr(url), expected="https://...")
+    _check_addresses(urls)
     refuse_offline(f"fetching {path.name}")
     part = Part(path)
     try:
-        with requests.Session() as session:
-            receiver = _Receiver(part, session, manners or Manners(), size, tuple(md5), progress)
+        with requests.Session() as session, RunningDigest() as running:
+            wanted = _Wanted(tuple(md5), size, at_most)
+            receiver = _Receiver(part, session, running, manners or Manners(), wanted, progress)
             url, digests = receiver.from_first(urls)
         total = part.size
         part.finish()
@@ -107,14 +109,26 @@ def fetch_file(
         part.release()
 
 
-def digest(path: Path) -> tuple[str, str]:
-    """MD5 and SHA-256 of a file, as hex, in one pass."""
-    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(BLOCK):
-            md5.update(block)
-            sha256.update(block)
-    return md5.hexdigest(), sha256.hexdigest()
+def _check_addresses(urls: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError("this is no address to fetch from", got=repr(url), expected="https://...")
+        if parts.scheme == "http" and "https" in seen:
+            raise UsageError(
+                "a mirror without encryption is never tried after one with it", got=url, do="give an https address"
+            )
+        seen.add(parts.scheme)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is known of a file beforehand: any of these MD5s, its bytes, and how many there can be."""
+
+    md5: tuple[str, ...]
+    size: int | None
+    at_most: int
 
 
 class _Receiver:
@@ -124,17 +138,17 @@ class _Receiver:
         self,
         part: Part,
         session: requests.Session,
+        running: RunningDigest,
         manners: Manners,
-        size: int | None,
-        md5: tuple[str, ...],
+        wanted: _Wanted,
         progress: Callable[[int], None],
     ) -> None:
         self._part = part
-        self._manners = manners
-        self._size = size
-        self._md5 = md5
-        self._progress = progress
         self._session = session
+        self._running = running  # of the part's bytes, always up to where they go
+        self._manners = manners
+        self._wanted = wanted
+        self._progress = progress
         self._session.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
         self.received = 0
 
@@ -151,34 +165,39 @@ class _Receiver:
     def _verified(self, url: str) -> tuple[str, str]:
         """MD5 and SHA-256 of the file at an address, which are right; else nothing is left of it."""
         continued = self._part.size > 0
-        self._receive(url)
-        found = digest(self._part.path)
-        if self._md5 and found[0] not in self._md5 and continued:  # the old bytes may be at fault: once more, all of it
+        found = self._receive(url)
+        if not self._is_right(found) and continued:  # the old bytes may be at fault: once more, all of it
             self.forget()
-            self._receive(url)
-            found = digest(self._part.path)
-        if self._md5 and found[0] not in self._md5:
+            found = self._receive(url)
+        if not self._is_right(found):
             self.forget()
             raise ChecksumError(
                 f"{url} was fetched whole and has the wrong checksum",
                 got=f"MD5 {found[0]}",
-                expected=" or ".join(self._md5),
+                expected=" or ".join(self._wanted.md5),
                 do="try later or another mirror; it is not tried again and again",
             )
         return found
 
-    def forget(self) -> None:
-        """Throw away what came so far."""
-        self._progress(-self._part.size)
-        self._part.begin(Source())
+    def _is_right(self, found: tuple[str, str]) -> bool:
+        return not self._wanted.md5 or found[0] in self._wanted.md5
 
-    def _receive(self, url: str) -> None:
+    def forget(self, source: Source | None = None) -> None:
+        """Throw away what came so far; what comes now is of `source`."""
+        self._progress(-self._part.size)
+        self._part.begin(source or Source())
+        self._running.restart()
+
+    def _receive(self, url: str) -> tuple[str, str]:
+        """Bring the whole file, in as many tries as patience allows: its MD5 and SHA-256."""
+        self._running.restart()
+        self._running.add_file(self._part.path, self._part.size)
         attempt, best = 1, self._part.size
         while True:
             self._part.touch()
             trouble, asked = self._once(url)
             if not trouble:
-                return
+                return self._running.result()
             if self._part.size > best:
                 attempt, best = 1, self._part.size
             if not self._manners.patience.wait(attempt, asked):
@@ -199,7 +218,7 @@ class _Receiver:
             return "", None
         headers = {"Range": f"bytes={start}-", "If-Range": part.source.etag} if start else {}
         try:
-            with self._open(url, headers) as response:
+            with self._manners.limit.to(url), self._open(url, headers) as response:
                 trouble = self._accept(response, url, start)
                 if trouble:
                     return trouble, retry_after(response.headers)
@@ -247,7 +266,6 @@ class _Receiver:
                 self.forget()
                 return f"a part that was not asked for ({head.get('Content-Range')})"
             return ""
-        self.forget()
         return self._begin(response, url)
 
     def _goes_on(self, head: Mapping[str, str], start: int) -> bool:
@@ -261,25 +279,36 @@ class _Receiver:
         """Prepare for a whole file."""
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isascii() and length.isdigit() else None
-        if total is None and not self._md5:
+        if total is None and not self._wanted.md5:
             return "no size told, so an end too early would not be noticed"
-        if self._size is not None and total not in (None, self._size):
-            raise ChecksumError(f"{url} has the wrong size", got=total, expected=self._size)
-        if (total or 0) > (free := shutil.disk_usage(self._part.path.parent).free):
-            raise IncompleteError(f"the disk is too small for {url}", got=f"{free} bytes free", expected=total)
+        if self._wanted.size is not None and total not in (None, self._wanted.size):
+            raise ChecksumError(f"{url} has the wrong size", got=total, expected=self._wanted.size)
+        self._check_room(url, total or 0)
         etag = response.headers.get("ETag", "")
-        self._part.begin(Source(etag if etag.startswith('"') else "", total))  # a weak tag cannot vouch for bytes
+        self.forget(Source(etag if etag.startswith('"') else "", total))  # a weak tag cannot vouch for bytes
         return ""
+
+    def _check_room(self, url: str, total: int) -> None:
+        if total > self._wanted.at_most:
+            raise IncompleteError(
+                f"{url} is larger than the file can be",
+                got=f"{total} bytes",
+                expected=f"at most {self._wanted.at_most}",
+            )
+        free = shutil.disk_usage(self._part.path.parent).free + self._part.size
+        if total > free:
+            raise IncompleteError(f"the disk is too small for {url}", got=f"{free} bytes free", expected=total)
 
     def _copy(self, response: requests.Response) -> str:
         began, came = time.monotonic(), 0
         while block := response.raw.read1(BLOCK, decode_content=False):
             try:
-                self._part.write(block)
+                size = self._part.write(block)
             except OSError as error:
                 raise IncompleteError(f"{self._part.path} cannot be written", got=error.strerror) from error
-            if self._part.source.total is None and self._part.size > MAX_UNSIZED:
-                raise IncompleteError("a file without a size does not end", got=f"over {MAX_UNSIZED} bytes")
+            self._running.add(block)
+            if size > self._wanted.at_most:
+                raise IncompleteError("a file does not end", got=f"over {self._wanted.at_most} bytes")
             self.received += len(block)
             came += len(block)
             self._progress(len(block))

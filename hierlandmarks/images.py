@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import tarfile
-import threading
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,11 +15,13 @@ import pyarrow as pa
 
 from hierlandmarks.errors import CorruptInputError, MissingDataError
 from hierlandmarks.progress import track
+from hierlandmarks.tarheaders import FILES, FOLDER, Member, read_members
 
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_ID = re.compile(r"[0-9a-f]{16}")
+_PLAIN_NAME = re.compile(r"(?:\./)?[0-9a-f]/[0-9a-f]/[0-9a-f]/([0-9a-f]{16})\.jpg")  # what nearly all are called
 INDEX = pa.schema([pa.field("id", pa.string()), pa.field("offset", pa.int64()), pa.field("size", pa.int64())])
 
 
@@ -45,27 +45,13 @@ def index_tar(path: str | os.PathLike[str]) -> pa.Table:
     if not path.is_file():
         raise MissingDataError(f"{path} does not exist", do="fetch it first")
     rows: dict[str, tuple[int, int]] = {}
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if member.isdir():
-                    continue
-                image_id = _safe_id(member, path)
-                if image_id in rows:
-                    raise CorruptInputError(f"{path} holds {member.name} twice", do="fetch the tar again")
-                rows[image_id] = (member.offset_data, member.size)
-            end = tar.offset
-    except tarfile.TarError as error:
-        raise CorruptInputError(f"{path} is no readable tar", got=str(error), do="fetch it again") from error
-    # tarfile stops without a word at a spoilt header; a whole tar ends in blocks of zeros.
-    with open(path, "rb") as stream:
-        stream.seek(end)
-        if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-            raise CorruptInputError(
-                f"{path} is cut or spoilt at byte {end}",
-                expected="the end of a tar or its next member",
-                do="fetch it again",
-            )
+    for member in read_members(path):
+        if member.type == FOLDER:
+            continue
+        image_id = _safe_id(member, path)
+        if image_id in rows:
+            raise CorruptInputError(f"{path} holds {member.name} twice", do="fetch the tar again")
+        rows[image_id] = (member.offset, member.size)
     ids = sorted(rows)
     columns = [ids, [rows[i][0] for i in ids], [rows[i][1] for i in ids]]
     return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], schema=INDEX)
@@ -85,10 +71,12 @@ def index_tars(root: Path, folder: str) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def _safe_id(member: tarfile.TarInfo, path: Path) -> str:
-    name = PurePosixPath(member.name)
-    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+def _safe_id(member: Member, path: Path) -> str:
+    if member.type not in FILES:
         raise CorruptInputError(f"{path}: the member {member.name} is no plain file", do="do not use this tar")
+    if plain := _PLAIN_NAME.fullmatch(member.name):
+        return plain[1]
+    name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
         raise CorruptInputError(f"{path}: the member {member.name} leaves the folder", do="do not use this tar")
     if not IMAGE_ID.fullmatch(name.stem) or name.suffix != ".jpg":
@@ -101,8 +89,9 @@ def _safe_id(member: tarfile.TarInfo, path: Path) -> str:
 class TarImages:
     """Reads pictures out of the tars (or plain files) under a folder.
 
-    Safe to share between threads and across fork: reads carry their own position (`os.pread`). Pickles to another
-    process, where the files are opened anew. Holds one open file for each tar it has read from.
+    Safe to share between threads and across fork at any moment: reads carry their own position (`os.pread`), and
+    there is no lock that a fork could leave taken. Pickles to another process, where the files are opened anew. Holds
+    one open file for each tar it has read from.
 
     Args:
         root: the folder that `file` names are relative to.
@@ -111,7 +100,6 @@ class TarImages:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         self._open: dict[str, int] = {}
-        self._lock = threading.Lock()
 
     def read(self, file: str, offset: int | None = None, size: int | None = None) -> bytes:
         """The bytes of one picture.
@@ -138,18 +126,18 @@ class TarImages:
         return content
 
     def close(self) -> None:
-        """Close the tars; a later `read` opens them again."""
-        with self._lock:
-            while self._open:
-                os.close(self._open.popitem()[1])
+        """Close the tars, when no thread is reading; a later `read` opens them again."""
+        while self._open:
+            os.close(self._open.popitem()[1])
 
     def _descriptor(self, file: str) -> int:
         if (known := self._open.get(file)) is not None:
             return known
-        with self._lock:
-            if file not in self._open:
-                self._open[file] = os.open(self._path(file), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            return self._open[file]
+        new = os.open(self._path(file), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        kept = self._open.setdefault(file, new)
+        if kept != new:  # another thread was faster
+            os.close(new)
+        return kept
 
     def _path(self, file: str) -> Path:
         name = PurePosixPath(file)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from hierlandmarks import __version__
 from hierlandmarks.errors import OfflineError
 
 AGENT = f"hierlandmarks/{__version__}"
+PER_HOST = 4  # connections at the same time that a plain web server takes without complaint
 
 
 def is_offline() -> bool:
@@ -80,3 +84,21 @@ class Patience:
         step = min(self.longest, self.first * 2 ** (attempt - 1))
         self.sleep(asked + self.random() if asked is not None else step * (0.5 + 0.5 * self.random()))
         return True
+
+
+class HostLimit:
+    """At most `per_host` connections to one host at the same time, over all threads that share this object."""
+
+    def __init__(self, per_host: int = PER_HOST) -> None:
+        self._per_host = per_host
+        self._slots: dict[str, threading.BoundedSemaphore] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def to(self, url: str) -> Iterator[None]:
+        """Hold one of the connections to the host of an address, waiting until there is one."""
+        host = urlsplit(url).hostname or ""
+        with self._lock:
+            slots = self._slots.setdefault(host, threading.BoundedSemaphore(self._per_host))
+        with slots:
+            yield

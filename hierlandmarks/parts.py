@@ -20,6 +20,8 @@ from hierlandmarks.errors import IncompleteError, TableError
 from hierlandmarks.tables import read_json, write_json
 
 STALE = 600.0  # seconds without a sign of life after which an owner elsewhere counts as gone
+FLUSH = 32 * 2**20  # bytes after which the disk may begin, so that it has little left to do in the end
+_ours: set[Path] = set()  # parts this process works on: a process can come back under its number, as in a container
 
 
 class BusyError(IncompleteError):
@@ -53,6 +55,8 @@ class Part:
         self._facts = target.with_name(f".{target.name}.part.json")
         self.path = self._free.with_name(f"{self._free.name}.{_host()}.{os.getpid()}")
         self._stream = self._claim()
+        self._flushed = self.size
+        _ours.add(self.path)
         self.source = self._read_source()
 
     def _claim(self) -> IO[bytes]:
@@ -98,14 +102,21 @@ class Part:
     def begin(self, source: Source) -> None:
         """Start over, with bytes of `source`."""
         self._stream.truncate(0)
+        self._flushed = 0
         self.source = source
         write_json(self._facts, {"etag": source.etag, "total": source.total})
 
-    def write(self, content: bytes) -> None:
-        """Add bytes at the end; they survive a kill from here on."""
+    def write(self, content: bytes) -> int:
+        """Add bytes at the end, where they survive a kill from here on; the size afterwards."""
         view = memoryview(content)
         while view:
             view = view[self._stream.write(view) :]
+        size = self._stream.tell()
+        if size - self._flushed >= FLUSH and hasattr(os, "posix_fadvise"):
+            # Of pages not yet on disk this drops none; it only has them written now.
+            os.posix_fadvise(self._stream.fileno(), self._flushed, size - self._flushed, os.POSIX_FADV_DONTNEED)
+            self._flushed = size
+        return size
 
     def touch(self) -> None:
         """Give a sign of life."""
@@ -116,6 +127,7 @@ class Part:
         os.fsync(self._stream.fileno())
         self._stream.close()
         os.replace(self.path, self.target)
+        _ours.discard(self.path)
         for litter in (self._facts, self._free, *(other for other in self._owned() if not _is_alive(other))):
             litter.unlink(missing_ok=True)
 
@@ -131,6 +143,7 @@ class Part:
             self.path.unlink(missing_ok=True)
         else:
             os.replace(self.path, self._free)
+        _ours.discard(self.path)
 
 
 def _host() -> str:
@@ -144,6 +157,8 @@ def _is_alive(owned: Path) -> bool:
         return False
     if host != _host():
         return True
+    if int(pid) == os.getpid():
+        return owned in _ours
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from hierlandmarks.catalog import RemoteDataset, RemoteFile, find_dataset
+from hierlandmarks.digests import digest
 from hierlandmarks.downloads import read_md5, read_record
 from hierlandmarks.errors import ChecksumError, HierlandmarksError, MissingDataError, TableError
-from hierlandmarks.fetch import digest
 from hierlandmarks.images import index_tar
 from hierlandmarks.progress import track
 from hierlandmarks.releases import MANIFEST, open_release

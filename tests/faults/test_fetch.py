@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from hierlandmarks import fetch as fetch_module
 from hierlandmarks.errors import ChecksumError, IncompleteError, OfflineError, UsageError
 from hierlandmarks.fetch import Fetched, Manners, fetch_file
 from hierlandmarks.network import Patience
@@ -164,10 +163,11 @@ def test_no_length_and_no_checksum_is_not_trusted(fetch, server):
 
 
 def test_files_that_would_fill_the_disk(fetch, server, monkeypatch):
-    monkeypatch.setattr(fetch_module, "MAX_UNSIZED", 1000)
     server.faults["a.tar"] = ["endless"]
     with pytest.raises(IncompleteError, match="does not end"):
-        fetch()
+        fetch(at_most=1000)
+    with pytest.raises(IncompleteError, match="larger than the file can be"):
+        fetch(at_most=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     with pytest.raises(IncompleteError, match="disk is too small"):
         fetch()
