@@ -6,9 +6,10 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,5 +40,11 @@ def one_blas_thread() -> Iterator[None]:
     if find_spec("threadpoolctl") is None:
         yield
         return
-    with import_module("threadpoolctl").threadpool_limits(limits=1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+@lru_cache(maxsize=1)
+def _controller() -> Any:
+    """The BLAS libraries of this process: looking for them takes longer than a small evaluation, so once."""
+    return import_module("threadpoolctl").ThreadpoolController()
