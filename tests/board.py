@@ -55,6 +55,7 @@ def release_rows(split: str) -> list[dict[str, Any]]:
         {
             "id": hashlib.sha256(f"{split}{landmark}{number}".encode()).hexdigest()[:16],
             "split": split,
+            "usage": ("Public", "Private")[landmark % 2] if split == "query" else "",
             "space": "index",
             "landmark_id": str(landmark),
             "name": name,

@@ -40,7 +40,15 @@ class Submit:
             raise UsageError("submit counts from 1", got=f"{self}", expected="thumbnail and examples ≥ 1")
 
 
-def submit(evaluation: Path, release: Path, out: Path, name: str | None = None, params: Submit | None = None) -> Path:
+def submit(
+    evaluation: Path,
+    release: str | Path,
+    out: Path,
+    name: str | None = None,
+    params: Submit | None = None,
+    *,
+    replaces: bool = False,
+) -> Path:
     """Write the entry of an evaluation into a folder of submissions; all of it or nothing.
 
     Args:
@@ -49,6 +57,7 @@ def submit(evaluation: Path, release: Path, out: Path, name: str | None = None, 
         out: the folder of submissions; made where it is missing.
         name: of the entry; the one in the evaluation where None.
         params: sizes.
+        replaces: take the place of the entry of that name.
 
     Returns:
         The folder of the entry.
@@ -69,9 +78,8 @@ def submit(evaluation: Path, release: Path, out: Path, name: str | None = None, 
     means = entries.read_scores(scores, str(evaluation / entries.SCORES))
     check_per_query(evaluation / entries.PER_QUERY, means, queries.rows)
     examples = read_examples(evaluation / entries.EXAMPLES, queries, gallery, params.examples)
-    return entries.write_entry(
-        out, meta, evaluation, examples, thumbnails(examples, queries, gallery, params.thumbnail)
-    )
+    pictures = thumbnails(examples, queries, gallery, params.thumbnail)
+    return entries.write_entry(out, meta, evaluation, queries.labels, examples, pictures, replaces=replaces)
 
 
 def read_meta(scores: Any, evaluation: Path, name: str | None) -> Meta:
@@ -84,6 +92,9 @@ def read_meta(scores: Any, evaluation: Path, name: str | None) -> Meta:
     where = evaluation / entries.SCORES
     scores = plain(scores)
     provenance = _need(scores, "provenance", where)
+    said = scores.get("submission") or {}
+    if not isinstance(said, dict):
+        raise CorruptInputError(f"{where}: submission is no mapping", got=type(said).__name__)
     dataset, model = (_need(provenance, key, where, "provenance.") for key in ("dataset", "model"))
     return Meta(
         name=entries.check_name(name if name is not None else _text(scores, "entry", where)),
@@ -105,10 +116,20 @@ def read_meta(scores: Any, evaluation: Path, name: str | None) -> Meta:
             queries=0,
             gallery=0,
             levels=LEVELS,
+            depth=said.get("depth"),
+            solution=str(said.get("solution") or ""),
         ),
         settings=_mapping(provenance, "settings", where, "provenance."),
         hardware=_mapping(provenance, "hardware", where, "provenance."),
-        inputs={file: file_sha256(evaluation / file) for file in FILES},
+        inputs=_mapping(said, "inputs", where, "submission.")
+        if said
+        else {file: file_sha256(evaluation / file) for file in FILES},
+        suspicions=tuple(str(suspicion) for suspicion in said.get("suspicions") or ()),
+        primary=str(said.get("primary") or "h_ap"),
+        source=str(said.get("source") or "evaluation"),
+        by=str(said.get("by") or ""),
+        link=str(said.get("link") or ""),
+        contamination=str(said.get("contamination") or ""),
     )
 
 

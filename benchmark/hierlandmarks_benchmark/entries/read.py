@@ -14,19 +14,22 @@ from hierlandmarks_benchmark.entries.form import (
     META,
     NAME,
     PER_QUERY,
+    ROUNDING,
     SCORES,
     Entry,
     Example,
     Meta,
     Score,
     check_picture_id,
+    check_value,
     pictures_of,
 )
+from hierlandmarks_benchmark.entries.rows import read_per_query
 from hierlandmarks_benchmark.texts import plain
 
 T = TypeVar("T")
-ROUNDING = 1e-6  # intervals are resampled in float32
-MOST_LEVELS = 64  # what a tree distance can be at most; far more than any hierarchy has
+MOST_JPEG = 200_000  # bytes of a thumbnail
+MOST_FILE = 64 << 20  # bytes of a file of an entry
 
 
 def read_entries(folder: Path) -> list[Entry]:
@@ -55,12 +58,15 @@ def read_entry(folder: Path) -> Entry:
     meta = _read_meta(folder)
     _check_files(folder, meta)
     examples = read_examples(folder / EXAMPLES, levels=len(meta.truth.levels))
+    scores = read_scores(plain(read_json(folder / SCORES)), str(folder / SCORES))
     pictures = {p.id: folder / "examples" / f"{p.id}.jpg" for e in examples for p in pictures_of(e)}
     return Entry(
         meta=meta,
-        scores=read_scores(plain(read_json(folder / SCORES)), str(folder / SCORES)),
+        scores=scores,
+        per_query=read_per_query(folder / PER_QUERY, scores, meta.truth.queries),
         examples=examples,
         thumbnails={id: _jpeg(path) for id, path in sorted(pictures.items())},
+        notes=meta.suspicions,
     )
 
 
@@ -95,23 +101,6 @@ def _read_score(report: dict[str, Any], column: str, where: str) -> Score:
     if not inside:
         raise CorruptInputError(f"{where}: {column} lies outside of its interval", got=f"{value} of {low}..{high}")
     return Score(value, low, high, skipped)
-
-
-def check_value(value: Any, column: str, where: str) -> float | None:
-    """A metric's value as a number, None where it is not defined (null).
-
-    Raises:
-        CorruptInputError: it is no number, not finite or out of range (0 to 1, but for the tree distance).
-    """
-    if value is None:
-        return None
-    highest = MOST_LEVELS if column.startswith("tree_distance") else 1
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not -ROUNDING <= value <= highest + ROUNDING:  # false for NaN, too
-        raise CorruptInputError(
-            f"{where}: {column} is no score", got=repr(value)[:60], expected=f"a number from 0 to {highest}"
-        )
-    return float(value)
 
 
 def read_examples(path: Path, levels: int) -> tuple[Example, ...]:
@@ -174,6 +163,6 @@ def _jpeg(path: Path) -> bytes:
     if not path.is_file():
         raise MissingDataError(f"{path} does not exist", do="submit the entry again")
     content = path.read_bytes()
-    if not content.startswith(b"\xff\xd8\xff"):
-        raise CorruptInputError(f"{path} is no JPEG", do="submit the entry again")
+    if not content.startswith(b"\xff\xd8\xff") or len(content) > MOST_JPEG:
+        raise CorruptInputError(f"{path} is no small JPEG", do="submit the entry again")
     return content

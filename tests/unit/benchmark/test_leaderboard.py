@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hierlandmarks import cli
@@ -237,6 +238,9 @@ def test_a_score_that_is_not_defined_is_a_dash(submissions: Path, tmp_path: Path
         del scores["report"]["mean"]["asi"]
 
     edit_file(submissions / "suphap", "scores.json", undefine)
+    rows = submissions / "suphap" / "per_query.parquet"
+    pd.read_parquet(rows).assign(recall_at_1_0=float("nan")).to_parquet(rows)
+    edit_meta(submissions / "suphap", lambda meta: meta["files"].update({rows.name: file_sha256(rows)}))
     build(submissions, tmp_path / "board")
     assert len([cell for cell in page(tmp_path / "board").all("td") if cell["data-value"] == "-1"]) == 2
     assert "| – |" in (tmp_path / "board" / "README.md").read_text()
@@ -285,7 +289,7 @@ def link(entry: Path) -> None:
         (drop("examples.json"), MissingDataError, "suphap lacks examples.json"),
         (lambda e: thumbnail(e).unlink(), MissingDataError, "suphap lacks examples/"),
         (unlisted, MissingDataError, "jpg does not exist"),
-        (no_jpeg, CorruptInputError, "is no JPEG"),
+        (no_jpeg, CorruptInputError, "is no small JPEG"),
         (lambda e: (e / "scores.json").write_text("{}"), ChecksumError, "scores.json of .* is not the file"),
         (lambda e: (e / "more.txt").write_text("x"), ChecksumError, "more.txt of .* is not the file"),
         (link, CorruptInputError, "is no plain file"),

@@ -59,6 +59,8 @@ def test_an_entry_holds_what_it_takes_to_believe_it(evaluation: Path, release: P
         "queries": 6,
         "gallery": 24,
         "levels": ["landmark", "label", "kind"],
+        "depth": None,
+        "solution": "",
     }
     assert meta["model"] == {"name": "resnet18", "trained_on": "tiny (train)", "loss": "SupHAP", "recipe": {"lr": 1e-3}}
     assert meta["date"] == "2026-11-23"
@@ -246,7 +248,7 @@ def test_the_stage_submits_every_evaluation(release: Path, tmp_path: Path) -> No
         make_evaluation(tmp_path / "evaluation" / name, release, noise=0.5)
     out = tmp_path / "submissions"
     STAGE.run(Submit(), {"release": release, "evaluation": tmp_path / "evaluation"}, {"submissions": out})
-    assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b", "log.jsonl"]
     (tmp_path / "nothing").mkdir()
     with pytest.raises(IncompleteError, match="no evaluation in"):
         STAGE.run(Submit(), {"release": release, "evaluation": tmp_path / "nothing"}, {"submissions": out})

@@ -1,0 +1,44 @@
+"""Parquet from strangers: its own account of itself is checked before anything is unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hierlandmarks.errors import CorruptInputError
+from hierlandmarks_benchmark.intake import limits
+
+BATCH = 4096  # rows unpacked at a time
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file whose rows, values and unpacked size are within `limits`.
+
+    Raises:
+        CorruptInputError: it holds too much. Whatever pyarrow raises on damaged files passes: see `limits.guarded`.
+    """
+    limits.check_size(path)
+    # metadata of bounded size: a footer cannot ask for more than it is long
+    file = pq.ParquetFile(
+        path, memory_map=False, thrift_string_size_limit=100_000, thrift_container_size_limit=100_000,
+        page_checksum_verification=True,
+    )  # fmt: skip
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    columns = [group.column(i) for group in groups for i in range(group.num_columns)]
+    values = max((column.num_values for column in columns), default=0)
+    if file.metadata.num_rows > limits.MOST_ROWS or values > limits.MOST_VALUES:
+        raise CorruptInputError(
+            f"{path} has too many rows",
+            got=f"{file.metadata.num_rows:,} rows, {values:,} values",
+            expected=f"at most {limits.MOST_ROWS:,} and {limits.MOST_VALUES:,}",
+        )
+    limits.check_unpacked(path, path.stat().st_size, sum(column.total_uncompressed_size for column in columns))
+    return file
+
+
+def text_batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The columns, some thousand rows at a time."""
+    yield from file.iter_batches(BATCH, columns=list(columns), use_threads=False)
