@@ -98,9 +98,10 @@ def data(queries: int, size: int) -> tuple[Any, Any, Any, Any]:
 
 
 def clock(task: Callable[[], object], repeat: int) -> float:
-    """Median seconds of `repeat` calls after none: warm up before."""
+    """Median seconds of `repeat` calls; warm up before."""
     seconds = []
     for _ in range(repeat):
+        time.sleep(0.05)  # threads of a BLAS spin for some 25 ms after a product: not on the next task's time
         start = time.perf_counter()
         task()
         seconds.append(time.perf_counter() - start)
