@@ -31,6 +31,8 @@ from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurroga
 
 # Where the series takes over, in units of τ: e^(−5·tail) is what it leaves out, relative to its first term.
 _TAIL = {np.dtype(np.float32): 3.5, np.dtype(np.float64): 7.2}
+# e^(± half of it) stays within the type.
+_SPREAD = {np.dtype(np.float32): 160.0, np.dtype(np.float64): 1300.0}
 _MOST_BUCKETS = 512
 _ITEMS_A_BUCKET = 8
 # With fewer, visiting every pair is faster than sorting most of them out.
@@ -51,10 +53,12 @@ def _sup_ranks(
     depth, worth = relevance.shape[1] - 1, relevance.numpy()
     layout = _laid_out(scores, levels, depth, _buckets(levels), surrogate.tau)
     rank, hrank = _starting_ranks(scores)
-    step = _step(layout, surrogate.tau, surrogate.delta, surrogate.rho, surrogate.start, surrogate.jump)
+    step = _step(
+        layout, surrogate.tau, surrogate.delta, surrogate.rho, surrogate.start, surrogate.jump, surrogate.plateau
+    )
     offset = surrogate.plateau + surrogate.start + surrogate.jump
     tail = _TAIL[layout.values.dtype] * surrogate.tau
-    far = Far(surrogate.tau, surrogate.delta, surrogate.rho, offset, tail)
+    far = Far(surrogate.tau, surrogate.delta, surrogate.rho, offset, tail, _SPREAD[layout.values.dtype])
     _over_rows(layout, lambda first, last: sup_ranks(layout, worth, step, far, rank, hrank, first, last))
 
     def pull(grad_rank: Tensor, _: Tensor) -> Tensor:
@@ -72,7 +76,7 @@ def _smooth_ranks(
     layout = _laid_out(scores, levels, depth, 1, surrogate.tau)
     rank, hrank = _starting_ranks(scores)
     never = float(np.finfo(layout.values.dtype).max) / 4
-    step = _step(layout, surrogate.tau, never, 0.0, 0.0, 0.0)
+    step = _step(layout, surrogate.tau, never, 0.0, 0.0, 0.0, 1.0)
     _over_rows(layout, lambda first, last: smooth_ranks(layout, worth, step, rank, hrank, first, last))
 
     def pull(grad_rank: Tensor, grad_hrank: Tensor) -> Tensor:
@@ -88,9 +92,9 @@ def _starting_ranks(scores: Tensor) -> tuple[Array, Array]:
     return np.ones(scores.shape), np.zeros(scores.shape)
 
 
-def _step(layout: Layout, tau: float, delta: float, rho: float, start: float, jump: float) -> Step:
+def _step(layout: Layout, tau: float, *rest: float) -> Step:
     real = layout.values.dtype.type
-    return Step(real(1 / tau), real(delta), real(rho), real(start), real(jump))
+    return Step(real(1 / tau), *(real(value) for value in rest))
 
 
 def _buckets(levels: Tensor) -> int:

@@ -25,7 +25,9 @@ from hierlandmarks_benchmark.losses.compiled_layout import (
     segment,
     summable,
 )
-from hierlandmarks_benchmark.losses.compiled_math import jit, jit_strict, sigmoid, sigmoid_slope
+from hierlandmarks_benchmark.losses.compiled_math import exp, jit, jit_strict, sigmoid, sigmoid_slope
+
+LARGEST = 1e18  # of a power: σ is 1 there in any type, and its square is still a float32
 
 
 class Step(NamedTuple):
@@ -36,6 +38,7 @@ class Step(NamedTuple):
     rho: float
     start: float
     jump: float
+    plateau: float  # σ(δ/τ)
 
 
 class Far(NamedTuple):
@@ -46,32 +49,73 @@ class Far(NamedTuple):
     rho: float
     offset: float  # value just beyond δ
     tail: float  # t ≤ −tail goes by the series
+    spread: float  # of the scores, in τ, up to which their powers fit their type
 
 
 @jit
-def near_sum(values: Array, first: int, last: int, score: float, step: Step) -> float:
-    """Σ step(values − score) over first … last − 1."""
-    zero = values.dtype.type(0)
+def powers_of(values: Array, end: int, frame: Array, far: Far, powers: Array) -> bool:
+    """Fill powers with e^((value − middle)/τ), rounded once from float64, unless they spread too far for their type."""
+    low, high = np.float64(frame[0]), np.float64(frame[2])
+    if (high - low) / far.tau > far.spread:
+        return False
+    for place in range(np.uintp(end)):
+        powers[place] = exp((np.float64(values[place]) - (low + high) / 2) / far.tau)
+    return True
+
+
+@jit
+def inverse_of(score: float, frame: Array, far: Far) -> float:
+    """Factor that makes powers e^((value − score)/τ)."""
+    return math.exp(((np.float64(frame[0]) + np.float64(frame[2])) / 2 - np.float64(score)) / far.tau)
+
+
+@jit
+def near_sum(values: Array, powers: Array, first: int, last: int, score: float, inverse: float, step: Step) -> float:
+    """Σ step(values − score) over first … last − 1.
+
+    With an inverse that is not 0, e^(t/τ) is power · inverse, a product in place of an exponential.
+    """
+    real = values.dtype.type
+    zero, one, largest = real(0), real(1), real(LARGEST)
     limit = score + step.delta
     total = zero
     # Unsigned, here and below: numba then leaves out the wrap-around of negative indices, which hinders vector code.
-    for place in range(np.uintp(first), np.uintp(last)):
+    span = np.uintp(first), np.uintp(last)
+    if inverse:
+        for place in range(span[0], span[1]):
+            value = values[place]
+            power = min(powers[place] * inverse, largest)
+            total += power / (one + power) if value <= limit else step.plateau
+            total += step.start if value > score else zero
+            total += step.rho * (value - score - step.delta) + step.jump if value > limit else zero
+        return np.float64(total)
+    for place in range(span[0], span[1]):
         value = values[place]
-        difference = value - score
-        total += sigmoid((difference if value <= limit else step.delta) * step.rate)
+        total += sigmoid((value - score) * step.rate) if value <= limit else step.plateau
         total += step.start if value > score else zero
-        total += step.rho * (difference - step.delta) + step.jump if value > limit else zero
+        total += step.rho * (value - score - step.delta) + step.jump if value > limit else zero
     return np.float64(total)
 
 
 @jit
-def near_pull(values: Array, grads: Array, first: int, last: int, score: float, weight: float, step: Step) -> float:
-    """Add weight · slope of the step to grads over first … last − 1; return Σ slope."""
+def near_pull(values: Array, powers: Array, grads: Array, first: int, last: int, score: float, inverse: float,
+              weight: float, step: Step) -> float:  # fmt: skip
+    """Add weight · slope of the step to grads over first … last − 1; return Σ slope. Inverse as for `near_sum`."""
+    real = values.dtype.type
+    one, largest = real(1), real(LARGEST)
     limit = score + step.delta
-    total = values.dtype.type(0)
-    for place in range(np.uintp(first), np.uintp(last)):
-        value = values[place]
-        slope = step.rate * sigmoid_slope((value - score) * step.rate) if value <= limit else step.rho
+    total = real(0)
+    span = np.uintp(first), np.uintp(last)
+    if inverse:
+        for place in range(span[0], span[1]):
+            power = min(powers[place] * inverse, largest)
+            rest = one / (one + power)
+            slope = step.rate * power * rest * rest if values[place] <= limit else step.rho
+            total += slope
+            grads[place] += weight * slope
+        return np.float64(total)
+    for place in range(span[0], span[1]):
+        slope = step.rate * sigmoid_slope((values[place] - score) * step.rate) if values[place] <= limit else step.rho
         total += slope
         grads[place] += weight * slope
     return np.float64(total)
@@ -111,10 +155,12 @@ def sup_ranks(
     width = layout.values.shape[1]
     powers, tails = np.empty(width), np.empty((width // LANES + depth + 2, TERMS))
     sums = np.empty(width // LANES + depth + 2)
-    reach = layout.values.dtype.type(far.tail)
+    real = layout.values.dtype.type
+    reach, near = real(far.tail), np.empty(width, layout.values.dtype)
     for row in range(first, last):
         values, offsets, frame = layout.values[row], layout.offsets[row], layout.frames[row]
         high = np.float64(frame[2])
+        fits = powers_of(values, int(offsets[-1]), frame, far, near)
         ahead = summable(frame, buckets, far.tau)
         if ahead:
             prefix_sums(values, offsets, buckets, high, far.tau, powers, tails, sums)
@@ -131,13 +177,14 @@ def sup_ranks(
                     above = end - behind + count_from(values, start, behind, score)
                     its_hrank += above * min(relevance[row, own], relevance[row, level])
                     its_rank += above if level >= own else 0
+                inverse = real(inverse_of(score, frame, far)) if fits else real(0)
                 if not ahead:  # the segments of all lower levels lie side by side
-                    its_rank += near_sum(values, 0, item // LANES * LANES, score, step)
+                    its_rank += near_sum(values, near, 0, item // LANES * LANES, score, inverse, step)
                 factor = math.exp((high - np.float64(score)) / far.tau) if ahead else 0.0
                 for level in range(own if ahead else 0):
                     _, _, end = segment(offsets, level, buckets)
                     low, behind = window(offsets, frame, level, buckets, score - reach, score + step.delta)
-                    its_rank += near_sum(values, low, behind, score, step)
+                    its_rank += near_sum(values, near, low, behind, score, inverse, step)
                     series = 0.0
                     for term in range(TERMS - 1, -1, -1):
                         series = factor * (tails[seam(low, level), term] - series)
@@ -168,11 +215,13 @@ def sup_pull(
     sums = np.empty(width // LANES + depth + 2)
     rises, series = np.empty_like(sums), np.empty_like(tails)
     grads = np.empty(width, layout.values.dtype)
-    reach, real = layout.values.dtype.type(far.tail), layout.values.dtype.type
+    real = layout.values.dtype.type
+    reach, near = real(far.tail), np.empty(width, layout.values.dtype)
     for row in range(first, last):
         values, offsets, frame = layout.values[row], layout.offsets[row], layout.frames[row]
         high = np.float64(frame[2])
         grads[:], rises[:], series[:] = 0.0, 0.0, 0.0
+        fits = powers_of(values, int(offsets[-1]), frame, far, near)
         ahead = summable(frame, buckets, far.tau)
         if ahead:
             prefix_sums(values, offsets, buckets, high, far.tau, powers, tails, sums)
@@ -182,13 +231,16 @@ def sup_pull(
                 score = values[place]
                 weight = weights[row, layout.columns[row, place]]
                 factor = math.exp((high - np.float64(score)) / far.tau) if ahead else 0.0
+                inverse = real(inverse_of(score, frame, far)) if fits else real(0)
                 slopes = 0.0
                 if not ahead:
-                    slopes += near_pull(values, grads, 0, item // LANES * LANES, score, real(weight), step)
+                    slopes += near_pull(
+                        values, near, grads, 0, item // LANES * LANES, score, inverse, real(weight), step
+                    )
                 for level in range(own if ahead else 0):
                     _, _, end = segment(offsets, level, buckets)
                     low, behind = window(offsets, frame, level, buckets, score - reach, score + step.delta)
-                    slopes += near_pull(values, grads, low, behind, score, real(weight), step)
+                    slopes += near_pull(values, near, grads, low, behind, score, inverse, real(weight), step)
                     slopes += far.rho * (end - behind)
                     rises[seam(behind, level)] += weight * far.rho
                     at, power = seam(low, level), 1.0 / far.tau
@@ -229,7 +281,7 @@ def smooth_ranks(
     layout: Layout, relevance: Array, step: Step, rank: Array, hrank: Array, first: int, last: int
 ) -> None:
     """Smooth rank and H-rank of the positives of the rows first … last − 1; arguments as for `sup_ranks`."""
-    depth = relevance.shape[1] - 1
+    depth, never = relevance.shape[1] - 1, layout.values.dtype.type(0)
     for row in range(first, last):
         values, offsets = layout.values[row], layout.offsets[row]
         for own in range(1, depth + 1):
@@ -239,7 +291,7 @@ def smooth_ranks(
                 its_rank, its_hrank = 0.5, 0.5 * relevance[row, own]
                 for level in range(depth + 1):
                     start, _, end = segment(offsets, level, 1)
-                    smooth = near_sum(values, start, end, values[place], step)
+                    smooth = near_sum(values, values, start, end, values[place], never, step)
                     its_rank += smooth
                     its_hrank += smooth * min(relevance[row, own], relevance[row, level]) if level else 0.0
                 rank[row, layout.columns[row, place]] = its_rank
@@ -254,6 +306,7 @@ def smooth_pull(
     depth = relevance.shape[1] - 1
     grads = np.empty(layout.values.shape[1], layout.values.dtype)
     real = layout.values.dtype.type
+    never = real(0)
     for row in range(first, last):
         values, columns, offsets = layout.values[row], layout.columns[row], layout.offsets[row]
         grads[:] = 0.0
@@ -265,7 +318,7 @@ def smooth_pull(
                     start, _, end = segment(offsets, level, 1)
                     shared = min(relevance[row, own], relevance[row, level]) if level else 0.0
                     weight = weights[row, column] + shared * hweights[row, column]
-                    slopes = near_pull(values, grads, start, end, values[place], real(weight), step)
+                    slopes = near_pull(values, values, grads, start, end, values[place], never, real(weight), step)
                     grads[place] -= real(weight * slopes)
         for place in range(int(offsets[-1])):
             if columns[place] >= 0:

@@ -2,8 +2,8 @@
 
 A program owns a query and a block of its references and walks over tiles of the others: no atomics, so the result is
 deterministic, and no tensor larger than b × M. References are sorted by level first, so that tiles without a pair of
-interest are skipped. The first kernel sums ranks and, at no further exponential, the slopes of each positive; the second
-needs only each reference's side of the pairs. Environment variable ``TRITON_INTERPRET=1`` runs the kernels on the CPU.
+interest are skipped. The first kernel sums ranks and, at no further exponential, the slopes of each positive; the
+second needs only each reference's side of the pairs. ``TRITON_INTERPRET=1`` runs the kernels on the CPU.
 """
 
 from __future__ import annotations
