@@ -8,7 +8,7 @@ of a segment there is a *seam*; a segment of n groups has n + 1, and `seam` numb
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ TERMS = 5  # of the geometric series σ(x) = e^x − e^2x + e^3x − …
 DUMMY_DROP = 800.0  # in units of τ below the lowest score: σ is 0 there even in float64
 LARGEST_POWER = 650.0  # e^±650 stays within float64
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 class Layout(NamedTuple):
@@ -107,7 +107,7 @@ def _counts_to_starts(starts: Array, buckets: int, dummy: float, values: Array, 
 @jit_strict
 def summable(frame: Array, buckets: int, tau: float) -> bool:
     """Whether far references may be summed in advance: there are buckets, and no power overflows."""
-    return buckets > 1 and TERMS * (np.float64(frame[2]) - np.float64(frame[0])) / tau < LARGEST_POWER
+    return buckets > 1 and bool(TERMS * (np.float64(frame[2]) - np.float64(frame[0])) / tau < LARGEST_POWER)
 
 
 @jit

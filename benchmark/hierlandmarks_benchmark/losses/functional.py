@@ -45,7 +45,7 @@ class RankLoss:
     backend: str = "auto"
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch ships it without types
 def rank_loss(
     loss: RankLoss,
     embeddings: Tensor,
@@ -77,7 +77,7 @@ def rank_loss(
     inputs = batch.embeddings, batch.references
     if not torch.is_grad_enabled():
         inputs = batch.embeddings.detach(), batch.references.detach()
-    value: Tensor = _RankLossFunction.apply(*inputs, loss, batch)
+    value: Tensor = _RankLossFunction.apply(*inputs, loss, batch)  # type: ignore[no-untyped-call]
     return value
 
 

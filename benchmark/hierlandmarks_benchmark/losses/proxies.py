@@ -91,7 +91,7 @@ class ProxyLoss(nn.Module):
             )
         similarity = _cosines(batch.embeddings, self.proxies)
         if self.centres > 1:
-            similarity = similarity.unflatten(1, (self.num_classes, self.centres))
+            similarity = similarity.view(len(similarity), self.num_classes, self.centres)
             share = torch.softmax(similarity / self.centre_temperature, dim=2)
             similarity = (share * similarity).sum(2)
         total = F.cross_entropy(similarity / self.temperature, codes, ignore_index=EMPTY, reduction="sum")

@@ -33,7 +33,8 @@ class _RankModule(nn.Module):
         self, embeddings: Tensor, labels: Tensor, ref_emb: Tensor | None = None, ref_labels: Tensor | None = None
     ) -> Tensor:
         """Mean loss over the queries; see `functional.rank_loss`."""
-        return rank_loss(self.loss, embeddings, labels, ref_emb, ref_labels)
+        value: Tensor = rank_loss(self.loss, embeddings, labels, ref_emb, ref_labels)
+        return value
 
     def extra_repr(self) -> str:
         """The settings, as print(loss) shows them."""

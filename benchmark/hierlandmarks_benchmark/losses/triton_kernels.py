@@ -68,7 +68,7 @@ def _settings(surrogate: Surrogate) -> dict[str, Any]:
     return {"SMOOTH": True, "TAU": surrogate.tau, "DELTA": 0.0, "RHO": 0.0, "START": 0.0, "OFFSET": 0.0}
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _sigmoid_and_slope(x: Any) -> Any:
     """σ(x) and σ'(x) from one exponential and one reciprocal, of full relative accuracy on both sides."""
     power = tl.exp(-tl.abs(x))
@@ -76,7 +76,7 @@ def _sigmoid_and_slope(x: Any) -> Any:
     return tl.where(x >= 0, rest, power * rest), power * rest * rest
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _ranks_kernel(
     scores: Any, levels: Any, relevance: Any, rank: Any, hrank: Any, slopes: Any, hslopes: Any, count: Any, kinds: Any,
     SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr, START: tl.constexpr,
@@ -127,7 +127,7 @@ def _ranks_kernel(
     tl.store(hslopes + row * count + k, sum_hslopes, mask=k < count)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _pull_kernel(
     scores: Any, levels: Any, relevance: Any, weights: Any, hweights: Any, grads: Any, count: Any, kinds: Any,
     SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr, START: tl.constexpr,
