@@ -6,16 +6,16 @@ import hashlib
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.images import index_tar
-from hierlandmarks.schema import NODES, RELEASE
-from hierlandmarks.tables import from_rows
-from hierlandmarks_pipelines.export import Export, write_release
+from hierlandmarks.schema import ASSIGNMENTS, CATEGORIES, IMAGES, LEAVES, NODES, TYPES, Table
+from hierlandmarks.tables import empty, from_rows
+from hierlandmarks_pipelines.export import STAGE
 
 LABELS = ("church", "bridge", "lake", "hill")  # the last two are natural
 PER_LABEL = 4  # landmarks of a label
@@ -36,7 +36,7 @@ def picture(landmark: int, rng: np.random.Generator) -> Image.Image:
 def release(
     folder: Path, splits: dict[str, tuple[range, int]], spoilt: int = 0, usage: tuple[str, ...] = ("",)
 ) -> Path:
-    """Write a release under `folder`.
+    """Export a release under `folder`.
 
     Args:
         folder: parent of `release` and of the tars it is made from.
@@ -45,63 +45,77 @@ def release(
         usage: parts of the official ground truth that queries take in turn.
     """
     rng = np.random.default_rng(0)
-    tables = {}
+    images = []
     for split, (landmarks, each) in splits.items():
-        rows = [_row(split, landmark, number) for landmark in landmarks for number in range(each)]
-        for number, row in enumerate(rows if split == "query" else ()):
-            row["usage"] = usage[number % len(usage)]
-        tar = folder / "source" / split / "images_000.tar"
-        tar.parent.mkdir(parents=True)
-        with tarfile.open(tar, "w:") as stream:
-            for row in rows:
-                buffer = io.BytesIO()
-                picture(row["landmark"], rng).save(buffer, "PNG")
-                content, spoilt = (b"no picture", spoilt - 1) if spoilt > 0 else (buffer.getvalue(), 0)
-                member = tarfile.TarInfo("/".join([*row["id"][:3], f"{row['id']}.jpg"]))
-                member.size = len(content)
-                stream.addfile(member, io.BytesIO(content))
-        places = {place["id"]: place for place in index_tar(tar).to_pylist()}
-        tables[split] = from_rows([row | places[row["id"]] for row in rows], RELEASE)
+        rows = [_image(split, landmark, number) for landmark in landmarks for number in range(each)]
+        contents = {row["id"]: _bytes(picture(int(row["landmark_id"]), rng)) for row in rows}
+        for row in rows[: 0 if images else spoilt]:
+            contents[row["id"]] = b"no picture"
+        places = _tar(folder / "source" / split / "images_000.tar", contents)
+        parts = usage if split == "query" else ("",)
+        images += [row | places[row["id"]] | {"usage": parts[i % len(parts)]} for i, row in enumerate(rows)]
     out = folder / "release"
     out.mkdir()
-    write_release(
-        out,
-        {split: table.drop_columns(["image"]) for split, table in tables.items()},
-        Hierarchy.from_table(_nodes()),
-        Export(name="coloured"),
-        left_out={},
-        source=folder / "source",
-    )
+    landmarks = [_landmark(space, number) for space in ("train", "index") for number in range(PER_LABEL * len(LABELS))]
+    tables = {"categories": CATEGORIES, "assignments": ASSIGNMENTS, "leaves": LEAVES}
+    inputs = {name: _filled(landmarks, table) for name, table in tables.items()}
+    inputs |= {"images": _filled(images, IMAGES), "types": empty(TYPES), "nodes": _filled(_nodes(), NODES)}
+    STAGE.run(STAGE.params(name="coloured"), inputs | {"source": folder / "source"}, {"release": out})
     return out
 
 
-def _row(split: str, landmark: int, number: int) -> dict[str, object]:
-    label = landmark % len(LABELS)
-    row: dict[str, object] = dict.fromkeys((f.name for f in RELEASE.schema if f.type == pa.string()), "")
-    return row | {
+def _filled(rows: list[dict[str, Any]], table: Table) -> pa.Table:
+    blank = {field.name: "" for field in table.schema if field.type == pa.string()}
+    return from_rows([{**blank, "confidence": 1.0, **row} for row in rows], table)
+
+
+def _bytes(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _tar(path: Path, contents: dict[str, bytes]) -> dict[str, dict[str, Any]]:
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:") as stream:
+        for image_id, content in contents.items():
+            member = tarfile.TarInfo("/".join([*image_id[:3], f"{image_id}.jpg"]))
+            member.size = len(content)
+            stream.addfile(member, io.BytesIO(content))
+    return {place["id"]: place for place in index_tar(path).to_pylist()}
+
+
+def _image(split: str, landmark: int, number: int) -> dict[str, Any]:
+    return {
         "id": hashlib.sha256(f"{split} {landmark} {number}".encode()).hexdigest()[:16],
         "split": split,
         "space": "train" if split in ("train", "validation") else "index",
         "landmark_id": str(landmark),
-        "name": f"landmark {landmark}",
-        "hierarchical_label": LABELS[label],
-        "natural_or_human_made": "human-made" if label < 2 else "natural",
-        "landmark": landmark,
-        "label": label,
-        "kind": label // 2,
         "file": f"{split}/images_000.tar",
     }
 
 
-def _nodes() -> pa.Table:
-    rows: list[dict[str, object]] = [{"node_id": "root", "parent_id": "", "level": "root", "name": "root", "code": 0}]
-    for code, kind in enumerate(("human-made", "natural")):
-        rows.append({"node_id": kind, "parent_id": "root", "level": "kind", "name": kind, "code": code})
-    for code, label in enumerate(LABELS):
-        kind = "human-made" if code < 2 else "natural"
-        rows.append({"node_id": f"hl:{label}", "parent_id": kind, "level": "label", "name": label, "code": code})
-    for code in range(PER_LABEL * len(LABELS)):
-        parent = f"hl:{LABELS[code % len(LABELS)]}"
-        row = {"node_id": f"commons:{code:02d}", "parent_id": parent, "level": "landmark", "name": f"landmark {code}"}
-        rows.append(row | {"code": code})
-    return from_rows(rows, NODES)
+def _landmark(space: str, number: int) -> dict[str, Any]:
+    label = LABELS[number % len(LABELS)]
+    return {
+        "space": space,
+        "landmark_id": str(number),
+        "name": f"landmark {number}",
+        "label_id": f"hl:{label}",
+        "label": label,
+        "natural_or_human_made": _kind(label),
+        "node_id": f"commons:{number:02d}",
+    }
+
+
+def _kind(label: str) -> str:
+    return "human-made" if label in LABELS[:2] else "natural"
+
+
+def _nodes() -> list[dict[str, Any]]:
+    rows = [("root", "", "root", 0), ("human-made", "root", "kind", 0), ("natural", "root", "kind", 1)]
+    rows += [(f"hl:{label}", _kind(label), "label", code) for code, label in enumerate(LABELS)]
+    leaves = range(PER_LABEL * len(LABELS))
+    rows += [(f"commons:{code:02d}", f"hl:{LABELS[code % len(LABELS)]}", "landmark", code) for code in leaves]
+    names = ("node_id", "parent_id", "level", "code")
+    return [dict(zip(names, row, strict=True)) | {"name": row[0].partition(":")[2] or row[0]} for row in rows]
