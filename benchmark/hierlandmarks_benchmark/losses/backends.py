@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -55,6 +56,15 @@ def ranks_function(name: str, device: torch.device) -> RanksFunction:
     from hierlandmarks_benchmark.losses import eager
 
     return eager.ranks
+
+
+def threads_for(name: str, device: torch.device) -> AbstractContextManager[None]:
+    """Around the work on one block: the numba backend shares the cores with torch by turns."""
+    if (_best(device) if name == "auto" else name) != "numba":
+        return nullcontext()
+    from hierlandmarks_benchmark.losses import compiled
+
+    return compiled.instead_of_torch_threads()
 
 
 def _best(device: torch.device) -> str:

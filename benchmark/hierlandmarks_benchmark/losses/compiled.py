@@ -8,8 +8,10 @@ number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from itertools import pairwise
 
@@ -33,6 +35,7 @@ from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurroga
 _TAIL = {np.dtype(np.float32): 3.5, np.dtype(np.float64): 7.2}
 # e^(± half of it) stays within the type.
 _SPREAD = {np.dtype(np.float32): 160.0, np.dtype(np.float64): 1300.0}
+_threads: ContextVar[int] = ContextVar("threads", default=0)
 _MOST_BUCKETS = 512
 _ITEMS_A_BUCKET = 8
 # With fewer, visiting every pair is faster than sorting most of them out.
@@ -118,9 +121,25 @@ def _laid_out(scores: Tensor, levels: Tensor, depth: int, buckets: int, tau: flo
     return layout
 
 
+@contextmanager
+def instead_of_torch_threads() -> Iterator[None]:
+    """Keep torch to one thread inside, and give this backend its threads.
+
+    After each parallel operation torch's OpenMP workers spin for milliseconds on the cores the compiled loops need.
+    """
+    threads = torch.get_num_threads()
+    token = _threads.set(threads)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        _threads.reset(token)
+
+
 def _over_rows(layout: Layout, task: Callable[[int, int], None]) -> None:
     """Call task(first, last) on as many parts of the rows as torch has threads; the caller does the first."""
-    rows, threads = len(layout.values), torch.get_num_threads()
+    rows, threads = len(layout.values), _threads.get() or torch.get_num_threads()
     bounds = [rows * part // threads for part in range(threads + 1)]
     others = [_pool().submit(task, *bound) for bound in pairwise(bounds[1:])]
     task(bounds[0], bounds[1])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hierlandmarks_benchmark.losses.backends import ranks_function
+from hierlandmarks_benchmark.losses.backends import ranks_function, threads_for
 from hierlandmarks_benchmark.losses.checks import Batch, check_batch, check_level
 from hierlandmarks_benchmark.losses.criteria import Criterion
 from hierlandmarks_benchmark.losses.levels import Relevance, level_counts, pair_levels
@@ -112,7 +112,8 @@ def _value_and_gradients(
     for first in range(0, len(queries), step):
         rows = slice(first, min(first + step, len(queries)))
         scores = queries[rows] @ references.T
-        value, grad = _block(loss, scores, _levels(loss, batch, rows), depth, to_queries or to_references)
+        with threads_for(loss.backend, queries.device):
+            value, grad = _block(loss, scores, _levels(loss, batch, rows), depth, to_queries or to_references)
         total += value
         if grad is None:
             continue
