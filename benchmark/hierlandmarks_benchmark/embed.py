@@ -82,7 +82,11 @@ def embed(release: str | Path, model: Path, folder: Path, params: EmbedParams | 
     params = params or EmbedParams()
     whole = hl.load(release)
     network, recipe = load_network(model)
-    entries = list(_entries(network, recipe, read_json(model / "summary.json"), params))
+    summary = read_json(model / "summary.json")
+    trained = summary["dataset"]
+    if trained["name"] == whole.name and trained["content_hash"] != whole.content_hash:
+        say(f"  the model was trained on another {whole.name}: what is evaluated here may have been trained on there")
+    entries = list(_entries(network, recipe, summary, params))
     splits: dict[str, Any] = {}
     for split in filter(None, query_and_gallery(whole.splits, release)):
         dataset = hl.load(release, split=split)
@@ -116,6 +120,7 @@ def _entries(network: Network, recipe: Recipe, summary: Mapping[str, Any], param
             "name": recipe.model.backbone,
             "parameters": summary["parameters"],
             "trained_on": f"{trained['name']} ({trained['split']})",
+            "trained_on_hash": trained["content_hash"],
             "loss": " + ".join(f"{term.weight:g} {term.name}" for term in recipe.loss),
             "recipe": to_mapping(recipe),
         },

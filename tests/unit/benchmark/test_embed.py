@@ -67,6 +67,15 @@ def test_without_query_and_index_it_is_validation(tmp_path: Path, validated: Pat
     assert names == {"tiny/validation.safetensors", "colour-histogram/validation.safetensors"}
 
 
+def test_a_model_of_another_release_of_that_name_is_said_aloud(
+    tmp_path: Path, release: Path, validated: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed(release, model, tmp_path / "same", EmbedParams(baselines=()))
+    assert "another" not in capsys.readouterr().err
+    embed(validated, model, tmp_path / "other", EmbedParams(baselines=()))
+    assert "the model was trained on another coloured" in capsys.readouterr().err
+
+
 def test_a_release_with_nothing_to_rank(tmp_path: Path, model: Path) -> None:
     only_train = write_release(tmp_path, {"train": (range(4), 2)})
     with pytest.raises(MissingDataError, match=r"nothing to evaluate on; got splits train, expected query and index"):
