@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hierlandmarks import schema
 from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.releases import home
 from hierlandmarks.stages import Inputs, Outputs, Stage
-from hierlandmarks.tables import from_rows
+from hierlandmarks.tables import conform, from_rows
 from hierlandmarks_pipelines.wikimedia.archive import Archive
 from hierlandmarks_pipelines.wikimedia.client import Client, Http
 from hierlandmarks_pipelines.wikimedia.closure import Closure, close
-from hierlandmarks_pipelines.wikimedia.entities import INSTANCE_OF, SUBCLASS_OF, Entity, get_entities
+from hierlandmarks_pipelines.wikimedia.entities import SUBCLASS_OF, Entity, get_entities
+from hierlandmarks_pipelines.wikimedia.names import NAMES
 from hierlandmarks_pipelines.wikimedia.pace import PER_MINUTE, Bucket
-from hierlandmarks_pipelines.wikimedia.pages import BATCH, Found, find_items
+from hierlandmarks_pipelines.wikimedia.pages import BATCH
 from hierlandmarks_pipelines.wikimedia.reasons import TYPED
+from hierlandmarks_pipelines.wikimedia.routes import find_routes, slices
 from hierlandmarks_pipelines.wikimedia.titles import category_title, is_valid
-from hierlandmarks_pipelines.wikimedia.topics import Topic, find_topics
 
 DEPTH = 10  # levels of superclasses; the longest useful chains above real landmark types are shorter
 
@@ -37,22 +39,26 @@ class MineParams:
         archive: folder of `responses-*.jsonl.zst`; by default the run's `source` when replaying, else `answers` in
             HIERLANDMARKS_HOME, where every run finds what an earlier one was told.
         depth: levels of superclasses above the types.
+        by_name: look for unlinked categories by name (P373), over Wikidata's query service.
         contact: who runs this; HIERLANDMARKS_CONTACT by default. Needed unless replaying.
-        commons_api, wikidata_api: addresses; HIERLANDMARKS_COMMONS_API and HIERLANDMARKS_WIKIDATA_API by default,
-            else Wikimedia's own.
+        commons_api, wikidata_api, sparql_api: addresses; HIERLANDMARKS_COMMONS_API, HIERLANDMARKS_WIKIDATA_API and
+            HIERLANDMARKS_SPARQL_API by default, else Wikimedia's own. Where one of the first two is another's and the
+            third is not given, nothing is looked for by name, since numbers of items could mean other things there.
         per_minute: requests a minute, at most 200.
     """
 
     replay: bool = False
     archive: Path | None = None
     depth: int = DEPTH
+    by_name: bool = True
     contact: str = ""
     commons_api: str = ""
     wikidata_api: str = ""
+    sparql_api: str = ""
     per_minute: float = PER_MINUTE
 
 
-def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH) -> dict[str, pa.Table]:
+def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: bool = True) -> dict[str, pa.Table]:
     """Follow every landmark's category to its Wikidata item, that item's types, and the classes above those.
 
     Equal answers give equal tables, whether they come from the archive or the network. A request that the archive
@@ -62,6 +68,7 @@ def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH) -> dict[st
         categories: a `schema.CATEGORIES` table.
         client: where answers come from.
         depth: levels of superclasses above the types, at least 0.
+        by_name: whether unlinked categories are looked for by name, as a last resort (P373).
 
     Returns:
         The tables `types`, `reasons` (one row for every landmark), `subclasses` (acyclic; the depth of an edge is
@@ -71,57 +78,41 @@ def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH) -> dict[st
         UsageError: depth is negative.
         MissingDataError: replaying, and the archive lacks an answer.
 
-    About three calls for 50 landmarks; time and memory linear in landmarks and items.
+    About three calls for 50 landmarks; time linear in landmarks and items, memory in landmarks and classes.
     """
     if depth < 0:
         raise UsageError("depth is out of range", got=depth, expected="0 or more")
-    landmarks = categories.select(["space", "landmark_id", "category"]).to_pylist()
-    routes = _routes(client, {row["category"] for row in landmarks})
+    titles = pa.array(map(category_title, categories["category"].to_pylist()), pa.string())
+    asked = (title for title in pc.unique(titles).to_pylist() if title and is_valid(title))
+    routes = find_routes(client, asked, by_name=by_name)
     classes = _Classes(client)
-    stated = {s.item for route in routes.values() for s in route.topic.entity.values(INSTANCE_OF) if not route.reason}
+    stated = pc.unique(pc.struct_field(pc.list_flatten(routes["types"]), "item")).to_pylist()
     closure = close(classes.load(stated, "naming types"), classes.parents, depth)
-    types: list[dict[str, Any]] = []
-    reasons: list[dict[str, Any]] = []
-    for row in landmarks:
-        rows, reason = _type_rows(routes[row["category"]], classes)
-        types += [{**row, **columns} for columns in rows]
-        reasons.append({**row, "reason": reason})
+    landmarks = categories.select(["space", "landmark_id", "category"]).append_column("title", titles)
+    types, reasons = _types_and_reasons(landmarks, routes, classes)
     return {
-        "types": from_rows(types, schema.TYPES),
-        "reasons": from_rows(reasons, schema.REASONS),
+        "types": conform(types, schema.TYPES, "types"),
+        "reasons": conform(reasons, schema.REASONS, "reasons"),
         "subclasses": from_rows(_edge_rows(closure, classes), schema.SUBCLASSES),
         "cycles": from_rows(_cycle_rows(closure), schema.CYCLES),
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """Where a category cell leads: title, topic, the steps between them, and the reason if it leads nowhere."""
-
-    title: str
-    topic: Topic
-    steps: tuple[str, ...] = ()
-    reason: str = ""
-
-
-def _routes(client: Client, categories: Iterable[str]) -> dict[str, _Route]:
-    """The route of every distinct category cell."""
-    titles = {category: category_title(category) for category in categories}
-    found = find_items(client, {title for title in titles.values() if title and is_valid(title)})
-    topics = find_topics(client, {page.item for page in found.values() if page.item})
-    nowhere = Topic(Entity("", missing=True))
-    routes = {}
-    for category, title in titles.items():
-        page = found.get(title, Found(reason=_bad_cell(category, title)))
-        topic = topics.get(page.item, nowhere)
-        routes[category] = _Route(title, topic, (*page.steps, *topic.steps), page.reason or topic.reason)
-    return routes
-
-
-def _bad_cell(category: str, title: str) -> str:
-    if not category.strip():
-        return "no-category"
-    return "invalid-title" if title else "not-a-category"
+def _types_and_reasons(landmarks: pa.Table, routes: pa.Table, classes: _Classes) -> tuple[pa.Table, pa.Table]:
+    """The two tables over landmarks, made a slice at a time."""
+    types, reasons = [schema.TYPES.schema.empty_table()], [schema.REASONS.schema.empty_table()]
+    for part in slices(landmarks):
+        places = pc.index_in(part["title"], value_set=routes["title"].combine_chunks())
+        found = routes.drop_columns(["title"]).take(places).to_pylist()
+        rows: list[dict[str, Any]] = []
+        why: list[dict[str, Any]] = []
+        for landmark, route in zip(part.to_pylist(), found, strict=True):
+            own, reason = _type_rows(landmark, route, classes)
+            rows += own
+            why.append({**landmark, "reason": reason})
+        types.append(pa.Table.from_pylist(rows, schema=schema.TYPES.schema))
+        reasons.append(pa.Table.from_pylist(why, schema=schema.REASONS.schema))
+    return pa.concat_tables(types), pa.concat_tables(reasons)
 
 
 class _Classes:
@@ -153,31 +144,42 @@ class _Classes:
         return self._entities[item].label or item
 
 
-def _type_rows(route: _Route, classes: _Classes) -> tuple[list[dict[str, Any]], str]:
-    """The types at the end of a route, or why there are none."""
-    if route.reason:
-        return [], route.reason
-    entity = route.topic.entity
+def _type_rows(
+    landmark: Mapping[str, str], route: Mapping[str, Any], classes: _Classes
+) -> tuple[list[dict[str, Any]], str]:
+    """The types at the end of a landmark's route, or why there are none."""
+    if route["reason"] is None:  # its title was not asked for
+        return [], _bad_cell(landmark)
+    if route["reason"]:
+        return [], route["reason"]
     rows: dict[str, dict[str, Any]] = {}
-    for statement in entity.values(INSTANCE_OF):
-        kind = classes.get(statement.item)
+    for statement in route["types"]:
+        kind = classes.get(statement["item"])
         if kind.missing:
             continue
         rows[kind.id] = {
+            "space": landmark["space"],
+            "landmark_id": landmark["landmark_id"],
             "type_id": kind.id,
             "type": classes.name(kind.id),
-            "rank": statement.rank,
-            "ended": statement.ended and rows.get(kind.id, {}).get("ended", True),
-            "item": entity.id,
-            "title": route.title,
-            "route": ">".join(("category", *route.steps)),
-            "revision": entity.revision,
+            "rank": statement["rank"],
+            "ended": statement["ended"] and rows.get(kind.id, {}).get("ended", True),
+            "item": route["item"],
+            "title": landmark["title"],
+            "route": route["route"],
+            "revision": route["revision"],
         }
     if rows:
         return list(rows.values()), TYPED
-    if entity.values(INSTANCE_OF):
+    if route["types"]:
         return [], "missing-type"
-    return [], "type-unknown" if entity.says_unknown(INSTANCE_OF) else "no-type"
+    return [], "type-unknown" if route["unknown"] else "no-type"
+
+
+def _bad_cell(landmark: Mapping[str, str]) -> str:
+    if not landmark["category"].strip():
+        return "no-category"
+    return "invalid-title" if landmark["title"] else "not-a-category"
 
 
 def _edge_rows(closure: Closure, classes: _Classes) -> list[dict[str, Any]]:
@@ -211,13 +213,14 @@ def plan(categories: pa.Table, archived: int, per_minute: float = PER_MINUTE) ->
     Returns:
         Counts of `landmarks`, `titles` and `archived`; `calls_at_least` and `calls_at_most` still to send, and
         `minutes_at_least` and `minutes_at_most` at that rate. At least: Commons, and every item once. At most:
-        every category has an item of its own beside its topic's, soft redirects, and a closure of some
-        10,000 classes.
+        every category has an item of its own beside its topic's, soft redirects, a name to look for, and a closure
+        of some 10,000 classes.
     """
     titles = {category_title(category) for category in categories["category"].to_pylist()} - {""}
     calls = -(-len(titles) // BATCH)
     classes = min(10_000, 10 * len(titles)) // BATCH + DEPTH
-    low, high = (max(0, count - archived) for count in (2 * calls + DEPTH, 3 * calls + calls // 10 + classes))
+    names = -(-len(titles) // NAMES)
+    low, high = (max(0, count - archived) for count in (2 * calls + DEPTH, 3 * calls + calls // 10 + names + classes))
     return {
         "landmarks": categories.num_rows,
         "titles": len(titles),
@@ -237,26 +240,23 @@ def run_mine(params: MineParams, categories: pa.Table, archive: Path) -> dict[st
         OfflineError: not replaying, and HIERLANDMARKS_OFFLINE is set.
         MissingDataError: replaying, and there is no archive or it lacks an answer.
     """
-    transport = None if params.replay else _transport(params)
+    apis = {} if params.replay else _addresses(params)
+    contact = params.contact or os.environ.get("HIERLANDMARKS_CONTACT", "")
+    transport = None if params.replay else Http(contact, apis, Bucket(params.per_minute))
+    by_name = params.by_name and (not apis or "sparql" in apis)
     with Archive(archive, write=not params.replay) as opened:
         if params.replay and not len(opened):
             raise MissingDataError(
                 f"there are no archived answers (responses-*.jsonl.zst) in {archive}", do="mine without replay first"
             )
-        return mine(categories, Client(opened, transport), depth=params.depth)
+        return mine(categories, Client(opened, transport), depth=params.depth, by_name=by_name)
 
 
-def _transport(params: MineParams) -> Http:
-    """The real transport; what the parameters leave open comes from the environment."""
-    apis = {
-        name: given or os.environ.get(f"HIERLANDMARKS_{name.upper()}_API", "")
-        for name, given in (("commons", params.commons_api), ("wikidata", params.wikidata_api))
-    }
-    return Http(
-        params.contact or os.environ.get("HIERLANDMARKS_CONTACT", ""),
-        {name: address for name, address in apis.items() if address},
-        Bucket(params.per_minute),
-    )
+def _addresses(params: MineParams) -> dict[str, str]:
+    """The addresses that are not Wikimedia's own: from the parameters, else from the environment."""
+    given = {"commons": params.commons_api, "wikidata": params.wikidata_api, "sparql": params.sparql_api}
+    found = {name: own or os.environ.get(f"HIERLANDMARKS_{name.upper()}_API", "") for name, own in given.items()}
+    return {name: address for name, address in found.items() if address}
 
 
 def _run(params: MineParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:

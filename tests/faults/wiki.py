@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ class FakeWiki:
         items: the items.
         redirects: hard redirects of pages, title -> title.
         moved: redirects of items, old QID -> new.
+        named: the items that name a category (P373), by its name.
         paged: whether page answers come in two parts, joined by a `continue` block.
     """
 
@@ -48,17 +50,21 @@ class FakeWiki:
         redirects: Mapping[str, str] | None = None,
         moved: Mapping[str, str] | None = None,
         *,
+        named: Mapping[str, Sequence[str]] | None = None,
         paged: bool = False,
     ) -> None:
         self.pages = dict(pages)
         self.items = {one["id"]: one for one in items}
         self.redirects = dict(redirects or {})
         self.moved = dict(moved or {})
+        self.named = dict(named or {})
         self.paged = paged
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     def __call__(self, api: str, params: dict[str, str]) -> dict[str, Any]:
         self.asked.append((api, dict(params)))
+        if api == "sparql":
+            return self._bindings(params["query"])
         if api == "wikidata":
             return self._entities(params["ids"].split("|"))
         titles = params["titles"].split("|")
@@ -97,6 +103,20 @@ class FakeWiki:
         }
         pages = [{"title": title, "revisions": [{"revid": 9, "slots": slot}]} for title, slot in slots.items()]
         return {"batchcomplete": True, "query": {"pages": pages}}
+
+    def _bindings(self, query: str) -> dict[str, Any]:
+        (values,) = re.findall(r"VALUES \?name \{ (.*) \} \?item <http://www.wikidata.org/prop/direct/P373>", query)
+        asked = [re.sub(r"\\(.)", r"\1", text) for text in re.findall(r'"((?:[^"\\]|\\.)*)"', values)]
+        assert len(asked) <= 200
+        bindings = [
+            {
+                "item": {"type": "uri", "value": f"http://www.wikidata.org/entity/{qid}"},
+                "name": {"type": "literal", "value": name},
+            }
+            for name in asked
+            for qid in self.named.get(name, ())
+        ]
+        return {"head": {"vars": ["name", "item"]}, "results": {"bindings": bindings}}
 
     def _entities(self, ids: list[str]) -> dict[str, Any]:
         assert len(ids) <= 50

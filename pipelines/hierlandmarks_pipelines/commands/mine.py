@@ -22,9 +22,13 @@ from hierlandmarks.cli import emit
 @click.option("--replay", is_flag=True, help="Rebuild the tables from the archived answers, without the network.")
 @click.option("--plan", "only_plan", is_flag=True, help="Tell calls and minutes; ask and write nothing.")
 @click.option("--depth", default=10, show_default=True, help="Levels of superclasses above the types.")
+@click.option(
+    "--by-name/--not-by-name", default=True, help="Look for unlinked categories by name (P373) [default: yes]."
+)
 @click.option("--contact", default="", help="Your e-mail address or user page [env: HIERLANDMARKS_CONTACT].")
 @click.option("--commons-api", default="", metavar="URL", help="[env: HIERLANDMARKS_COMMONS_API]")
 @click.option("--wikidata-api", default="", metavar="URL", help="[env: HIERLANDMARKS_WIKIDATA_API]")
+@click.option("--sparql-api", default="", metavar="URL", help="[env: HIERLANDMARKS_SPARQL_API]")
 @click.option("--per-minute", default=200.0, show_default=True, help="Requests a minute; 200 is Wikimedia's limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def mine(

@@ -58,6 +58,8 @@ class Answers:
             missing = {item: {"id": item, "missing": ""} for item in asked if item not in self._entities}
             found = {item: self._entities[item]() for item in asked if item in self._entities}
             return {"entities": {item: found.get(item) or missing[item] for item in asked}, "success": 1}
+        if api == "sparql":  # no item of this world names a category that does not link to it
+            return {"head": {"vars": ["name", "item"]}, "results": {"bindings": []}}
         if api == "commons" and params["prop"] == "revisions":
             return {"batchcomplete": True, "query": {"pages": [self._text(t) for t in params["titles"].split("|")]}}
         if api == "commons" and "pageprops" in params["prop"].split("|"):

@@ -21,7 +21,9 @@ from hierlandmarks_pipelines.wikimedia.pace import Bucket
 APIS = {
     "commons": "https://commons.wikimedia.org/w/api.php",
     "wikidata": "https://www.wikidata.org/w/api.php",
+    "sparql": "https://query.wikidata.org/sparql",
 }
+_ACTION = {"action": "query", "format": "json", "formatversion": "2"}  # what every request to a MediaWiki says
 MAXLAG = "5"
 MAX_BYTES = 128 * 2**20  # of one answer, unpacked; fifty of the largest items are about a tenth of it
 _BUSY_STATUS = {408, 429, 500, 502, 503, 504}
@@ -51,6 +53,16 @@ class Client:
         self._now = now
         self.sent = 0  # requests that the archive did not hold
 
+    @property
+    def replays(self) -> bool:
+        """Whether answers come from the archive only."""
+        return self._respond is None
+
+    def recall(self, api: str, params: Mapping[str, str]) -> dict[str, Any] | None:
+        """The body of an answer if the archive holds it."""
+        body: dict[str, Any] | None = self._archive.get(api, _full(api, params))
+        return body
+
     def ask(self, api: str, params: Mapping[str, str]) -> dict[str, Any]:
         """The body of one answer.
 
@@ -58,10 +70,10 @@ class Client:
             MissingDataError: replaying, and the archive does not hold it.
             IncompleteError: the API answers with an error.
         """
-        params = {"action": "query", "format": "json", "formatversion": "2", **params}
-        body: dict[str, Any] | None = self._archive.get(api, params)
+        body = self.recall(api, params)
         if body is not None:
             return body
+        params = _full(api, params)
         if self._respond is None:
             raise MissingDataError(
                 f"the archive in {self._archive.folder} holds no answer to a request the categories need",
@@ -125,6 +137,7 @@ class Http:
         self._patience = patience or Patience()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = user_agent(contact)
+        self._session.headers["Accept"] = "application/sparql-results+json, application/json"
 
     def __call__(self, api: str, params: dict[str, str]) -> dict[str, Any]:
         """One answer, after as many tries as patience allows.
@@ -136,7 +149,8 @@ class Http:
         attempt = 1
         while True:
             self._bucket.take()
-            body, trouble, asked = self._once(self._apis[api], {**params, "maxlag": MAXLAG})
+            own = {} if api == "sparql" else {"maxlag": MAXLAG}
+            body, trouble, asked = self._once(self._apis[api], {**params, **own})
             if body is not None:
                 return body
             if not self._patience.wait(attempt, asked):
@@ -217,7 +231,7 @@ def _refusal(address: str, response: requests.Response) -> IncompleteError:
         return IncompleteError(
             f"{address} redirects elsewhere, which is not followed",
             got=repr(response.headers.get("Location", "")),
-            do="give the right address with --commons-api or --wikidata-api",
+            do="give the right address with --commons-api, --wikidata-api or --sparql-api",
         )
     return IncompleteError(f"{address} answers with an error", got=f"status {status}", expected="200")
 
@@ -230,6 +244,10 @@ def _read(response: requests.Response) -> bytes:
             raise IncompleteError("an answer of the API is too large", got=f"over {MAX_BYTES} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+def _full(api: str, params: Mapping[str, str]) -> dict[str, str]:
+    return dict(params) if api == "sparql" else {**_ACTION, **params}
 
 
 def _short(params: Mapping[str, str]) -> str:

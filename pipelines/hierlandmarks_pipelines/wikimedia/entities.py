@@ -14,7 +14,7 @@ INSTANCE_OF, SUBCLASS_OF, MAIN_TOPIC, END_TIME = "P31", "P279", "P301", "P582"
 _PROPERTIES = (INSTANCE_OF, SUBCLASS_OF, MAIN_TOPIC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A statement that points at an item.
 
@@ -29,7 +29,7 @@ class Statement:
     ended: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entity:
     """An item as the miner needs it.
 

@@ -13,9 +13,10 @@ from hierlandmarks_pipelines.wikimedia.wikitext import SOFT_REDIRECTS, redirect_
 
 BATCH = 50  # titles or ids a call, the APIs' limit
 MAX_REDIRECTS = 4  # soft redirects in a row
+NOT_LINKED = "not-linked"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """What became of a title.
 
@@ -30,7 +31,7 @@ class Found:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Page:
     """What Commons says about one title."""
 
@@ -51,7 +52,7 @@ def find_items(client: Client, titles: Iterable[str]) -> dict[str, Found]:
         titles: valid titles in the spelling of `titles.category_title`.
 
     Returns:
-        One `Found` for each title; reasons are `missing-category`, `invalid-title`, `no-item`,
+        One `Found` for each title; reasons are `missing-category`, `invalid-title`, `not-linked`,
         `soft-redirect-without-target` and `redirect-loop`.
     """
     trails: dict[str, tuple[str, ...]] = {title: (title,) for title in sorted(set(titles))}
@@ -124,7 +125,7 @@ def _page(title: str, page: Mapping[str, Any] | None) -> _Page:
     if page.get("invalid"):
         return _Page(title, reason="invalid-title")
     item = page.get("pageprops", {}).get("wikibase_item", "")
-    return _Page(title, item, "" if item else "no-item", soft=bool(page.get("templates")))
+    return _Page(title, item, "" if item else NOT_LINKED, soft=bool(page.get("templates")))
 
 
 def follow_names(title: str, renamed: Mapping[str, str]) -> str:
@@ -155,12 +156,12 @@ def _targets(client: Client, titles: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def batches(items: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of at most 50, in order.
+def batches(items: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
+    """Lists of at most `size`, in order.
 
     >>> [len(batch) for batch in batches(map(str, range(120)))]
     [50, 50, 20]
     """
     rest = iter(items)
-    while batch := list(islice(rest, BATCH)):
+    while batch := list(islice(rest, size)):
         yield batch

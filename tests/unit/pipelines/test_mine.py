@@ -24,6 +24,8 @@ PAGES = {
     "Category:Round": {"soft": ["Category redirect"], "text": "{{Category redirect|Round}}"},
     "Category:Nowhere": {"soft": ["Category redirect"], "text": "{{Category redirect}}"},
     "Category:No item": {},
+    "Category:Only named": {},
+    "Category:Named twice": {},
     "Category:Deleted item": {"item": "Q22"},
     "Category:Topicless": {"item": "Q23"},
     "Category:Loop": {"item": "Q24"},
@@ -48,7 +50,13 @@ ITEMS = [
     item("Q7", "structure", P279=["Q8", "Q999"]),
     item("Q8", "", P279="Q2"),  # no English name, and a cycle
 ]
-WIKI = {"pages": PAGES, "items": ITEMS, "redirects": {"Category:Le Louvre": "Category:Louvre"}, "moved": {"Q6": "Q4"}}
+WIKI = {
+    "pages": PAGES,
+    "items": ITEMS,
+    "redirects": {"Category:Le Louvre": "Category:Louvre"},
+    "moved": {"Q6": "Q4"},
+    "named": {"Only named": ["Q20"], "Moved": ["Q21"], "Named twice": ["Q21", "Q20"]},
+}
 REASON_OF = {
     "Eiffel_Tower": "typed",
     "Old_Tower": "typed",
@@ -59,6 +67,9 @@ REASON_OF = {
     "Round": "redirect-loop",
     "Nowhere": "soft-redirect-without-target",
     "No_item": "no-item",
+    "Only_named": "typed",
+    "Moved": "typed",
+    "Named_twice": "ambiguous-name",
     "Deleted_item": "missing-item",
     "Topicless": "category-item-without-topic",
     "Loop": "topic-loop",
@@ -94,7 +105,24 @@ def test_every_landmark_has_its_reason(tmp_path, categories):
         ("index", ""): "no-category",
         ("index", "http://en.wikipedia.org/wiki/Rome"): "not-a-category",
     }
-    assert set(reasons.values()) == set(REASONS), "every reason is tested"
+    assert set(reasons.values()) == set(REASONS) - {"not-linked"}, "every reason is tested"
+
+
+def test_unlinked_categories_are_looked_for_by_name_last(tmp_path, categories):
+    wiki = FakeWiki(**WIKI)
+    rows = mined(tmp_path / "named", categories, wiki)["types"].to_pylist()
+    routes = {row["title"]: row["route"] for row in rows}
+    assert routes["Category:Only named"] == "category>P373=Q20>P301=Q243"
+    assert routes["Category:Moved"] == "category>P373=Q21"
+    (asked,) = [params["query"] for api, params in wiki.asked if api == "sparql"]
+    assert '"Gone" "Moved" "Named twice" "No item" "Only named"' in asked
+    wiki = FakeWiki(**WIKI)
+    tables = mined(tmp_path / "not", categories, wiki, by_name=False)
+    found = {row["category"]: row["reason"] for row in tables["reasons"].to_pylist()}
+    assert {found[COMMONS + name] for name in ("No_item", "Only_named", "Named_twice")} == {"not-linked"}
+    assert found[COMMONS + "Moved"] == "missing-category"
+    assert all(api != "sparql" for api, _ in wiki.asked)
+    assert hashes(mined(tmp_path / "not", categories)) == hashes(tables), "a replay knows what was not asked"
 
 
 def test_types_carry_their_provenance(tmp_path, categories):
@@ -146,7 +174,7 @@ def test_stopped_at_any_request_it_goes_on(tmp_path, categories):
     wiki = FakeWiki(**WIKI, paged=True)
     whole = mined(tmp_path / "whole", categories, wiki)
     requests = wiki.asked
-    assert len(requests) == 7
+    assert len(requests) == 8
     assert len({str(one) for one in requests}) == len(requests), "nothing is asked twice"
     for stop in range(len(requests)):
         asked = []
@@ -188,7 +216,7 @@ def test_negative_depth(tmp_path, categories):
 
 def test_plan_counts_what_is_left(categories):
     cost = plan(categories, archived=0)
-    assert (cost["landmarks"], cost["titles"]) == (18, 16)
+    assert (cost["landmarks"], cost["titles"]) == (21, 19)
     assert 0 < cost["calls_at_least"] < cost["calls_at_most"]
     assert plan(categories, archived=10**6)["calls_at_most"] == 0
 
@@ -230,15 +258,15 @@ def test_files_in_files_out(tmp_path, csv_file):
     with Archive(out, write=True) as archive:
         mine(read_categories([csv_file]), Client(archive, FakeWiki(**WIKI)))
     counts = mine_to_folder([csv_file], out, MineParams(replay=True))
-    assert counts["typed"] == 3
-    assert sum(counts.values()) == 15
+    assert counts["typed"] == 5
+    assert sum(counts.values()) == 18
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     expected = {"types.parquet", "types.json", "subclasses.parquet", "subclasses.json", "reasons.csv", "cycles.csv"}
     assert set(before) == expected | {"summary.json", "responses-00000.jsonl.zst"}
     mine_to_folder([csv_file], out, MineParams(replay=True))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert read_table(out / "types.parquet", schema.TYPES).num_rows == 7
-    assert read_csv(out / "reasons.csv", schema.REASONS.schema.names).num_rows == 15
+    assert read_table(out / "types.parquet", schema.TYPES).num_rows == 11
+    assert read_csv(out / "reasons.csv", schema.REASONS.schema.names).num_rows == 18
     assert plan_for_folder([csv_file], out, MineParams())["archived"] > 5
 
 

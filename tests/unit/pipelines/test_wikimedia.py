@@ -149,7 +149,7 @@ def test_titles_to_items(client, paged):
     assert found["Category:Soft with item"].item == "Q1"
     reasons = {title.removeprefix("Category:"): one.reason for title, one in found.items() if one.reason}
     assert reasons == {
-        "No item": "no-item",
+        "No item": "not-linked",
         "Bad": "invalid-title",
         "Gone": "missing-category",
         "Soft to nothing": "missing-category",
