@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.metrics.confidence import Comparison, bootstrap, permutation_test
@@ -84,9 +86,15 @@ class Report:
     def save(self, folder: str | Path) -> None:
         """Write `report.json` and `per_query.parquet` into a folder, each atomically."""
         with atomic_path(Path(folder) / "per_query.parquet") as part:
-            self.per_query.to_parquet(part, index=False)
+            pq.write_table(pa.Table.from_pandas(self.per_query, schema=self._schema(), preserve_index=False), part)
         with atomic_path(Path(folder) / "report.json") as part:
             part.write_text(self.to_json(), encoding="utf-8")
+
+    def _schema(self) -> pa.Schema:
+        """The declared types of the per-query table: ids as they are, integers or text."""
+        numbers = pd.api.types.is_integer_dtype(self.per_query["query_id"])
+        keys = [("query_id", pa.int64() if numbers else pa.string()), ("part", pa.string())]
+        return pa.schema(keys + [(name, pa.float64()) for name in self.columns])
 
     @classmethod
     def load(cls, folder: str | Path) -> Report:

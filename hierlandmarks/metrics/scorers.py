@@ -39,8 +39,8 @@ class Scorer(Protocol):
         """Scores of those queries against gallery rows `first` to `last`, into B × T float32."""
         ...
 
-    def refuse(self, start: int, block: Scores) -> NoReturn:
-        """Raise the error for scores of queries from `start` on that are not all finite."""
+    def refuse(self, start: int, block: Scores, first: int = 0) -> NoReturn:
+        """Raise the error for scores of queries from `start` and gallery rows from `first` that are not all finite."""
         ...
 
 
@@ -59,9 +59,9 @@ class MatrixScorer:
         """A part of them, as float32."""
         out[:] = rows[:, first:last]
 
-    def refuse(self, start: int, block: Scores) -> NoReturn:
+    def refuse(self, start: int, block: Scores, first: int = 0) -> NoReturn:
         """Name the first score that is not finite."""
-        refuse_score(start, block)
+        refuse_score(start, block, first)
 
 
 class ProductScorer:
@@ -84,14 +84,14 @@ class ProductScorer:
         with np.errstate(all="ignore"):  # what is not finite is refused by row
             np.matmul(rows, self.gallery.read(first, last).T, out=out)
 
-    def refuse(self, start: int, block: Scores) -> NoReturn:
+    def refuse(self, start: int, block: Scores, first: int = 0) -> NoReturn:
         """Name the first row of queries or gallery that is not finite, or the first score."""
         for name, source in (("query", self.query), ("gallery", self.gallery)):
             for a, b in itertools.pairwise(balanced(source.shape[0], TILE)):
                 if (bad := np.flatnonzero(~np.isfinite(source.read(a, b)).all(axis=1))).size:
                     what = f"{name} embeddings row {a + bad[0]} holds NaN or infinity"
                     raise CorruptInputError(what, expected="finite numbers", do="embed that image again")
-        refuse_score(start, block)
+        refuse_score(start, block, first)
 
 
 def blocks(scorer: Scorer) -> Iterator[tuple[int, Scores]]:
@@ -107,10 +107,10 @@ def blocks(scorer: Scorer) -> Iterator[tuple[int, Scores]]:
         yield start, block
 
 
-def refuse_score(start: int, block: Scores) -> NoReturn:
+def refuse_score(start: int, block: Scores, first: int) -> NoReturn:
     """Raise the error that names the first score that is not finite."""
     query, item = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
-    what = f"the score of query row {start + query} and gallery row {item} is {block[query, item]}"
+    what = f"the score of query row {start + query} and gallery row {first + item} is {block[query, item]}"
     raise CorruptInputError(what, expected="a finite float32", do="normalise the embeddings")
 
 

@@ -135,7 +135,7 @@ def _candidates(scorer: Scorer, job: Job, at: slice, wanted: Ints, tiles: list[t
         tile = room[:, : last - first]
         scorer.tile(rows, first, last, tile)
         if not take_tile(tile, first, job.paths.skip[at], wanted, keys, filled, threshold):
-            scorer.refuse(at.start, tile)
+            scorer.refuse(at.start, tile, first)
     keys[np.arange(keys.shape[1]) >= filled[:, None]] = NOTHING
     return keys
 

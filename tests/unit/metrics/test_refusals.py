@@ -44,6 +44,13 @@ def test_scores_that_are_not_finite(backend: Any) -> None:
         evaluate_scores(scores, np.zeros(3, int), np.zeros(5, int), backend=backend)
 
 
+def test_a_score_far_along_the_gallery_is_named_where_only_the_top_is_counted() -> None:
+    scores = np.zeros((3, 20_000))
+    scores[2, 15_000] = np.inf
+    with pytest.raises(CorruptInputError, match="query row 2 and gallery row 15000 is inf"):
+        evaluate_scores(scores, np.zeros(3, int), np.arange(20_000), backend="compiled", metrics=("recall_at",))
+
+
 def test_a_product_that_overflows_names_the_pair() -> None:
     big, labels = np.array([[1.0], [1e30]], dtype=np.float32), np.zeros(2, int)
     with pytest.raises(CorruptInputError, match=r"query row 1 and gallery row 1 is inf.*normalise"):
