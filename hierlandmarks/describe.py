@@ -29,7 +29,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "version": dataset.version,
         "content_hash": dataset.content_hash,
-        **overview({name: table.filter((split == name).to_numpy()) for name in present}, dataset.hierarchy),
+        **overview(((name, table.filter((split == name).to_numpy())) for name in present), dataset.hierarchy),
         "sample": dataset.table(SHOWN).take(rows).to_pylist(),
     }
 

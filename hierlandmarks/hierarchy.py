@@ -208,10 +208,17 @@ class Hierarchy:
         Raises:
             UsageError: there is no such level; the message names the nearest.
         """
-        if level not in self.levels:
-            raise UsageError(f"there is no level {level!r}", do=nearest(level, self.levels))
+        self._number(level)
         here = self._nodes.filter(pc.equal(self._nodes["level"], level)).sort_by("code")
         return dict(zip(here["code"].to_pylist(), here["name"].to_pylist(), strict=True))
+
+    def codes(self, level: str) -> Ints:
+        """Integer labels of all nodes of a level, one row a node as `label_array` gives it, in the order of their ids.
+
+        Raises:
+            UsageError: there is no such level; the message names the nearest.
+        """
+        return self._codes[:-1][self._depths == len(self.levels) - self._number(level)]
 
     def label_array(self, node_ids: Iterable[str]) -> Ints:
         """Integer labels of nodes: one row a node, columns fine to coarse (`levels`); linear, vectorised.
@@ -283,6 +290,11 @@ class Hierarchy:
         return f"Hierarchy({' > '.join(parts) or 'only a root'})"
 
     # -- inside --
+
+    def _number(self, level: str) -> int:
+        if level not in self.levels:
+            raise UsageError(f"there is no level {level!r}", do=nearest(level, self.levels))
+        return self.levels.index(level)
 
     def _position(self, node_id: str) -> int:
         try:

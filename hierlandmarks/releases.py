@@ -7,6 +7,7 @@ by functions registered under the entry-point group `hierlandmarks.releases`: na
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import uuid
@@ -21,10 +22,11 @@ import pyarrow.parquet as pq
 
 from hierlandmarks import __version__
 from hierlandmarks.errors import ChecksumError, CorruptInputError, MissingDataError, UsageError
+from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.params import nearest
 from hierlandmarks.progress import say
 from hierlandmarks.schema import RELEASE, SPLITS
-from hierlandmarks.tables import file_sha256, read_json
+from hierlandmarks.tables import content_hash, file_sha256, read_json
 
 GROUP = "hierlandmarks.releases"
 FORMAT = 1  # of the manifest; raised when a reader of the old one would misread the new
@@ -58,6 +60,13 @@ class Release:
         splits = self.splits if split is None else (split,)
         names = [name for part in splits for name in self.manifest["splits"][part]["files"]]
         return [(self.folder / name, self.manifest["files"][name]["rows"]) for name in names]
+
+
+def release_hash(splits: Mapping[str, str], hierarchy: Hierarchy) -> str:
+    """The content hash of a release from those of its splits and its tree."""
+    parts = [f"{split} {digest}" for split, digest in splits.items()]
+    parts.append(f"hierarchy {content_hash(hierarchy.to_table())}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def home() -> Path:

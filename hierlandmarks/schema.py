@@ -184,6 +184,12 @@ UNPLACED = Table(
     ("space", "landmark_id"),
     "Landmarks with no path in the hierarchy, each with the reason.",
 )
+CLASSES = Table(
+    "classes",
+    _schema(level=_text, code=_int, node_id=_text, name=_text, since=_text),
+    ("level", "code"),
+    "Every integer code a release ever gave: rows are only added, so a code means the same in all its versions.",
+)
 RELEASE = Table(
     "release",
     _schema(
@@ -233,7 +239,7 @@ TABLES = {
         LEAVES,
         UNPLACED,
     )
-}  # RELEASE is not among them: its rows cross as shards in the folder `release`
+}  # RELEASE and CLASSES are not among them: their rows cross as files of the folder `release`
 
 # Folders that cross a stage, beside the tables; each lies directly under the run folder.
 FOLDERS = {

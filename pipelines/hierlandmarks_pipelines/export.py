@@ -6,7 +6,6 @@ hierarchy stands for the same place in both.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,23 @@ import pyarrow.compute as pc
 
 from hierlandmarks import __version__
 from hierlandmarks.errors import CorruptInputError, IncompleteError, TableError, UsageError
+from hierlandmarks.executors import each, using
 from hierlandmarks.hierarchy import Hierarchy
-from hierlandmarks.images import IMAGE_ID, TarImages
-from hierlandmarks.overview import overview
+from hierlandmarks.imageids import keys_of
+from hierlandmarks.images import TarImages
+from hierlandmarks.overview import COLUMNS, overview
 from hierlandmarks.progress import counted, track
-from hierlandmarks.releases import FORMAT, MANIFEST
+from hierlandmarks.releases import FORMAT, MANIFEST, release_hash
 from hierlandmarks.schema import LEVELS, RELEASE
 from hierlandmarks.stages import Inputs, Outputs, Stage
-from hierlandmarks.tables import content_hash, file_sha256, write_json, write_text
+from hierlandmarks.tables import ROW_GROUP, block_hash, file_sha256, join_hashes, write_csv, write_json, write_text
 from hierlandmarks_pipelines.card import card
-from hierlandmarks_pipelines.shardwriter import Read, write_shard
-from hierlandmarks_pipelines.splits import check_spaces, split_rows
+from hierlandmarks_pipelines.citation import citation, zenodo
+from hierlandmarks_pipelines.classes import FILE as CLASSES_FILE
+from hierlandmarks_pipelines.classes import next_classes, read_classes, with_codes
+from hierlandmarks_pipelines.croissant import croissant
+from hierlandmarks_pipelines.shardwriter import Order, Read, write_shard
+from hierlandmarks_pipelines.splits import Part, check_spaces, split_rows
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Export:
         image_bytes: whether the shards carry the pictures.
         rows_per_shard: most rows of a shard.
         seed: of the choice of validation landmarks.
+        continues: folder of this release's version before; its integer codes keep their meaning.
+        published: date of publication, YYYY-MM-DD, for citations; left out if empty.
     """
 
     name: str
@@ -59,6 +66,8 @@ class Export:
     image_bytes: bool = True
     rows_per_shard: int = 65_536
     seed: int = 0
+    continues: Path | None = None
+    published: str = ""
 
 
 def landmark_rows(
@@ -93,78 +102,85 @@ def landmark_rows(
 
 
 def release_rows(images: pa.Table, landmarks: pa.Table) -> pa.Table:
-    """Every image with what is known of its landmark: `schema.RELEASE` without `image`, sorted by split and id.
+    """Every image with what is known of its landmark: `schema.RELEASE` without `image`, sorted by id and split.
 
-    An image without a landmark (a distractor) has empty cells and codes of -1.
+    An image without a landmark (a distractor) has empty cells and codes of -1. Text of the landmark is held as a
+    dictionary: a word is in memory once, however many images have it.
 
     Raises:
         TableError: an id that is not 16 hex digits, an unknown split, or a landmark that is in no table.
         CorruptInputError: an image whose split and landmark's id space disagree.
     """
     check_spaces(images)
-    bad = pc.invert(pc.match_substring_regex(images["id"], f"^{IMAGE_ID.pattern}$"))
-    if (row := pc.index(bad, True).as_py()) >= 0:
-        raise TableError(f"images row {row + 1}: the id is wrong", got=images["id"][row], expected="16 hex digits")
+    _, bad = keys_of(images["id"])
+    if bad is not None:
+        raise TableError(f"images row {bad + 1}: the id is wrong", got=images["id"][bad], expected="16 hex digits")
     found = pc.index_in(_keys(images), value_set=_keys(landmarks))
     unknown = pc.and_(pc.is_null(found), pc.not_equal(images["landmark_id"], ""))
     if (row := pc.index(unknown, True).as_py()) >= 0:
         raise TableError(f"image {images['id'][row]} has the unknown landmark {_spell(images, row)}")
-    own = landmarks.take(found)
+    places = pc.fill_null(found, landmarks.num_rows).combine_chunks()  # the last entry is that of no landmark
     columns = {}
     for field in RELEASE.schema:
         if field.name in images.column_names:
             columns[field.name] = images[field.name]
+        elif field.name in LEVELS:
+            columns[field.name] = _and(landmarks[field.name], -1).take(places)
         elif field.name != "image":
-            columns[field.name] = pc.fill_null(own[field.name], -1 if field.name in LEVELS else "")
-    return pa.table(columns).sort_by([("split", "ascending"), ("id", "ascending")])
+            columns[field.name] = pa.DictionaryArray.from_arrays(places, _and(landmarks[field.name], ""))
+    return pa.table(columns)
 
 
 def write_release(
     folder: Path,
-    splits: Mapping[str, pa.Table],
+    splits: Mapping[str, Part],
     hierarchy: Hierarchy,
     params: Export,
     *,
     left_out: Mapping[str, Mapping[str, int]],
     source: Path | None = None,
 ) -> None:
-    """Write a release folder: shards, hierarchy.csv, card and manifest.
+    """Write a release folder: shards, hierarchy, classes, card, Croissant and citation files, and manifest.
 
     Args:
         folder: an empty folder.
-        splits: rows by split, sorted by id (schema.RELEASE without `image`).
+        splits: rows by split, sorted by id.
         left_out: images and landmarks left out, by split, for card and manifest.
         source: the folder the images' `file` is relative to; needed when the shards carry the pictures.
 
     Raises:
         UsageError: no rows, or shards of no rows asked for.
         IncompleteError: pictures asked for and not there.
+        CorruptInputError: the release to continue from has no sound table of classes.
     """
     if not splits:
         raise UsageError("there are no images to export", do="check labelled_only, and that landmarks have labels")
     if params.rows_per_shard < 1:
         raise UsageError("a shard needs rows", got=f"rows_per_shard {params.rows_per_shard}", expected="1 or more")
     read = _reader(splits, source) if params.image_bytes else None
-    facts = overview(splits, hierarchy)
+    facts = overview(((name, part.table(COLUMNS)) for name, part in splits.items()), hierarchy)
     files: dict[str, Any] = {}
     written: dict[str, dict[str, Any]] = {}
-    for split, rows in splits.items():
-        shards, digest = _write_split(folder, split, rows, params.rows_per_shard, read)
+    for split, part in splits.items():
+        shards, digest = _write_split(folder, part, params.rows_per_shard, read)
         files |= shards
-        written[split] = {"rows": rows.num_rows, "files": list(shards), "content_hash": digest}
+        written[split] = {"rows": len(part), "files": list(shards), "content_hash": digest}
     hierarchy.to_csv(folder / "hierarchy.csv")
     about = {"name": params.name, "version": params.version, "title": params.title or params.name}
-    write_text(folder / "README.md", card({**about, "about": params.about, "left_out": left_out, **facts}))
-    for name in ("README.md", "hierarchy.csv"):
+    about |= {"about": params.about, "published": params.published}
+    described = {**about, "left_out": left_out, "image_bytes": params.image_bytes, **facts}
+    write_text(folder / "README.md", card(described))
+    write_json(folder / "croissant.json", croissant(described, files))
+    write_text(folder / "CITATION.cff", citation(described))
+    write_json(folder / ".zenodo.json", zenodo(described))
+    for name in sorted(path.name for path in folder.iterdir() if path.is_file()):
         files[name] = {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)}
-    parts = [f"{split} {facts['content_hash']}" for split, facts in written.items()]
-    parts.append(f"hierarchy {content_hash(hierarchy.to_table())}")
     manifest = {
-        **about,
+        **{key: about[key] for key in ("name", "version", "title")},
         "format": FORMAT,
         "made_by": f"hierlandmarks {__version__}",
         "image_bytes": params.image_bytes,
-        "content_hash": hashlib.sha256("\n".join(parts).encode()).hexdigest(),
+        "content_hash": release_hash({n: facts["content_hash"] for n, facts in written.items()}, hierarchy),
         "splits": written,
         "left_out": left_out,
         "files": files,
@@ -175,27 +191,36 @@ def write_release(
 # -- inside --
 
 
-def _write_split(
-    folder: Path, split: str, rows: pa.Table, rows_per_shard: int, read: Read | None
-) -> tuple[dict[str, Any], str]:
+def _write_split(folder: Path, part: Part, rows_per_shard: int, read: Read | None) -> tuple[dict[str, Any], str]:
     """Facts on each shard by its path in the folder, and the content hash of the split.
 
     The hash covers every column and the SHA-256 of every picture, so it can be had without holding the pictures.
     """
-    count = -(-rows.num_rows // rows_per_shard)
-    shards: dict[str, Any] = {}
-    digests: list[pa.Array] = []
-    for number in track(range(count), f"writing {split}", unit="shard"):
-        name = f"data/{split}-{number:05d}-of-{count:05d}.parquet"
-        shard = write_shard(folder / name, rows.slice(number * rows_per_shard, rows_per_shard), read)
+    count = -(-len(part) // rows_per_shard)
+    names = [f"data/{part.split}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+    orders = (
+        Order(folder / name, part.table(start=number * rows_per_shard, length=rows_per_shard), read)
+        for number, name in enumerate(names)
+    )
+    shards, digests = {}, []
+    for name, shard in zip(
+        names, track(each(write_shard, orders), f"writing {part.split}", count, "shard"), strict=True
+    ):
         shards[name] = shard.facts
         digests.append(shard.digests)
-    return shards, content_hash(rows.append_column("image", pa.chunked_array(digests, pa.binary())))
+    pictures = pa.chunked_array(digests, pa.binary())
+    blocks = (
+        part.table(start=start, length=ROW_GROUP).append_column("image", pictures.slice(start, ROW_GROUP))
+        for start in range(0, len(part), ROW_GROUP)
+    )
+    with using("threads"):
+        return shards, join_hashes(each(block_hash, blocks))
 
 
-def _reader(splits: Mapping[str, pa.Table], source: Path | None) -> Read:
-    for split, rows in splits.items():
-        missing = rows["id"].filter(pc.equal(rows["file"], ""))
+def _reader(splits: Mapping[str, Part], source: Path | None) -> Read:
+    for split, part in splits.items():
+        places = part.table(["id", "file"])
+        missing = places["id"].filter(pc.equal(places["file"], ""))
         if len(missing):
             raise IncompleteError(
                 f"the split {split} lacks {counted(len(missing), 'image')}",
@@ -205,6 +230,11 @@ def _reader(splits: Mapping[str, pa.Table], source: Path | None) -> Read:
     if source is None:
         raise IncompleteError("the images' folder `source` is not there", do="export with image_bytes: false")
     return TarImages(source).read
+
+
+def _and(column: pa.ChunkedArray, last: object) -> pa.Array:
+    """A column with one more value at its end."""
+    return pa.concat_arrays([*column.chunks, pa.array([last], column.type)])
 
 
 def _keys(table: pa.Table) -> pa.ChunkedArray:
@@ -237,14 +267,22 @@ def _check_labels(landmarks: pa.Table, codes: npt.NDArray[np.int64], hierarchy: 
 
 
 def _run(params: Export, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
-    hierarchy = Hierarchy.from_table(inputs["nodes"], "nodes")
+    nodes = inputs["nodes"]
+    before = read_classes(params.continues) if params.continues else None
+    classes = next_classes(nodes, before, params.version)
+    hierarchy = Hierarchy.from_table(with_codes(nodes, classes), "nodes")
     landmarks = landmark_rows(inputs["categories"], inputs["types"], inputs["assignments"], inputs["leaves"], hierarchy)
     rows = release_rows(inputs["images"], landmarks)
     splits, left_out = split_rows(
         rows, validation=params.validation, labelled_only=params.labelled_only, seed=params.seed
     )
+    write_csv(folders["release"] / CLASSES_FILE, classes)
     write_release(folders["release"], splits, hierarchy, params, left_out=left_out, source=inputs.get("source"))
     return {}
+
+
+def _reads(params: Export) -> tuple[Path, ...]:
+    return (params.continues / CLASSES_FILE,) if params.continues else ()
 
 
 STAGE = Stage(
@@ -254,5 +292,6 @@ STAGE = Stage(
     needs=("source", "categories", "images", "types", "assignments", "nodes", "leaves"),
     makes=("release",),
     optional=("source",),
+    reads=_reads,
     run=_run,
 )

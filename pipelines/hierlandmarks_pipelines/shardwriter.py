@@ -1,4 +1,7 @@
-"""Writing one shard of a release: metadata and, row group by row group, the pictures."""
+"""Writing one shard of a release: metadata and, row group by row group, the pictures.
+
+A piece of work of its own (`hierlandmarks.executors`): it writes its file whole or not at all, and again the same.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,21 @@ Read = Callable[[str, int | None, int | None], bytes]  # (file, offset, size), a
 
 
 @dataclass(frozen=True)
+class Order:
+    """A shard to write.
+
+    Attributes:
+        path: of the file.
+        rows: `schema.RELEASE` without `image`, sorted by id.
+        read: gives a picture's bytes; None leaves the pictures out.
+    """
+
+    path: Path
+    rows: pa.Table
+    read: Read | None
+
+
+@dataclass(frozen=True)
 class Shard:
     """What was written: facts for the manifest, and the SHA-256 of every picture (null where there is none)."""
 
@@ -26,17 +44,11 @@ class Shard:
     digests: pa.Array
 
 
-def write_shard(path: Path, rows: pa.Table, read: Read | None) -> Shard:
-    """Write rows (schema.RELEASE without `image`, sorted by id) as Parquet; equal rows give equal bytes.
-
-    Holds one row group of pictures in memory at a time.
-
-    Args:
-        read: gives a picture's bytes; None leaves the pictures out.
-    """
-    size = ROW_GROUP if read is None else PICTURES_A_GROUP
-    digests: list[bytes | None] = []
-    plain = [name for name in RELEASE.schema.names if name not in ("id", "url", "image")]
+def write_shard(order: Order) -> Shard:
+    """Write rows as Parquet; equal rows give equal bytes. Holds one row group of pictures in memory at a time."""
+    path, rows, read = order.path, order.rows, order.read
+    digests: list[pa.Array] = [pa.array([], pa.binary())]
+    plain = [name for name in RELEASE.schema.names if name not in ("id", "url", "title", "image")]
     with (
         atomic_path(path) as part,
         pq.ParquetWriter(
@@ -48,13 +60,12 @@ def write_shard(path: Path, rows: pa.Table, read: Read | None) -> Shard:
             **PARQUET,
         ) as writer,
     ):
-        for group in _groups(rows, size):
+        for group in _groups(rows, ROW_GROUP if read is None else PICTURES_A_GROUP):
             pictures = _pictures(group, read)
-            digests += [None if picture is None else hashlib.sha256(picture).digest() for picture in pictures]
-            column = pa.array(pictures, pa.binary())
-            writer.write_table(group.append_column(RELEASE.schema.field("image"), column).cast(RELEASE.schema))
+            digests.append(_digests(pictures))
+            writer.write_table(group.append_column(RELEASE.schema.field("image"), pictures).cast(RELEASE.schema))
     facts = {"rows": rows.num_rows, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    return Shard(facts, pa.array(digests, pa.binary()))
+    return Shard(facts, pa.concat_arrays(digests))
 
 
 def _groups(rows: pa.Table, size: int) -> Iterator[pa.Table]:
@@ -62,8 +73,14 @@ def _groups(rows: pa.Table, size: int) -> Iterator[pa.Table]:
         yield rows.slice(start, size)
 
 
-def _pictures(rows: pa.Table, read: Read | None) -> list[bytes | None]:
+def _pictures(rows: pa.Table, read: Read | None) -> pa.Array:
     if read is None:
-        return [None] * rows.num_rows
+        return pa.nulls(rows.num_rows, pa.binary())
     places = zip(*(rows[name].to_pylist() for name in ("file", "offset", "size")), strict=True)
-    return [read(file, offset, size) for file, offset, size in places]
+    return pa.array([read(file, offset, size) for file, offset, size in places], pa.binary())
+
+
+def _digests(pictures: pa.Array) -> pa.Array:
+    if pictures.null_count == len(pictures):
+        return pictures
+    return pa.array([hashlib.sha256(picture.as_buffer()).digest() for picture in pictures], pa.binary())

@@ -17,7 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hierlandmarks.imageids import ids_of
-from hierlandmarks.tables import atomic_path
+from hierlandmarks.schema import ASSIGNMENTS, HIERARCHICAL_CSV, SPACES, TYPES
+from hierlandmarks.tables import atomic_path, conform, read_csv
+from hierlandmarks_pipelines.build import build
+from hierlandmarks_pipelines.sources import read_metadata
 
 Ints = npt.NDArray[np.int64]
 Texts = Any  # a pyarrow string array
@@ -112,6 +115,44 @@ def label_names() -> tuple[list[str], Ints, Ints]:
     cells = [(cell.strip("\n ").rpartition(" "), kind) for kind in (0, 1) for cell in LABELS[kind].split(",")]
     names, counts = [parts[0] for parts, _ in cells], np.array([int(parts[2]) for parts, _ in cells])
     return names, counts, np.array([kind for _, kind in cells])
+
+
+def tables(root: Path) -> dict[str, pa.Table]:
+    """What the stage `export` takes, made from the files under `root` as the pipeline would make it.
+
+    Returns:
+        categories, images (train, train_clean, index, query), types, assignments, nodes and leaves.
+    """
+    made = read_metadata(root, clean="split")
+    found = []
+    for space in SPACES:
+        read = read_csv(root / "metadata" / f"{space}_label_to_hierarchical.csv", HIERARCHICAL_CSV)
+        found.append(read.append_column("space", pa.repeat(pa.scalar(space), read.num_rows)))
+    labels = pa.concat_tables(found)
+    placed = pc.not_equal(labels["hierarchical_label"], "")
+    blank = pa.repeat(pa.scalar(""), labels.num_rows)
+    prefix = pc.if_else(placed, "hl:", "")
+    assignments = {
+        **{name: labels[name] for name in ("space", "landmark_id", "category", "natural_or_human_made")},
+        "name": _join(labels["space"], " ", labels["landmark_id"]),
+        "type_id": _join(prefix, labels["supercategory"]),
+        "type": labels["supercategory"],
+        "label_id": _join(prefix, pc.utf8_trim_whitespace(labels["hierarchical_label"])),
+        "label": labels["hierarchical_label"],
+        "confidence": pc.cast(placed, pa.float64()),
+        "source": pc.if_else(placed, "decision", "none"),
+        "runner_up": blank,
+        "reason": blank,
+    }
+    made["assignments"] = conform(pa.table(assignments), ASSIGNMENTS, "assignments")
+    typed = made["assignments"].filter(pc.not_equal(made["assignments"]["type_id"], ""))
+    columns = {name: pa.repeat(pa.scalar(""), typed.num_rows) for name in ("rank", "title", "route")}
+    columns |= {name: typed[name] for name in ("space", "landmark_id", "type_id", "type")}
+    columns |= {"ended": pa.repeat(pa.scalar(False), typed.num_rows), "revision": pa.nulls(typed.num_rows, pa.int64())}
+    columns["item"] = _join("Q", typed["landmark_id"])
+    made["types"] = conform(pa.table(columns), TYPES, "types")
+    built = build(made["assignments"])
+    return {**made, "nodes": built.nodes, "leaves": built.leaves}
 
 
 # -- landmarks --

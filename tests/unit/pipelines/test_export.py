@@ -23,7 +23,7 @@ from hierlandmarks.tables import content_hash, from_rows, write_table
 from hierlandmarks_pipelines.card import card
 from hierlandmarks_pipelines.commands.export import export
 from hierlandmarks_pipelines.export import STAGE, Export, landmark_rows, release_rows, write_release
-from hierlandmarks_pipelines.splits import split_rows
+from hierlandmarks_pipelines.splits import Part, split_rows
 from tests import tiny
 
 
@@ -41,7 +41,14 @@ def rows(images: pa.Table, **replaced: pa.Table) -> pa.Table:
     tables = {**tiny.tables(), **replaced}
     tree = hl.Hierarchy.from_table(tables["nodes"])
     known = (tables[name] for name in ("categories", "types", "assignments", "leaves"))
-    return release_rows(images, landmark_rows(*known, tree))
+    found = release_rows(images, landmark_rows(*known, tree))
+    return Part(found, np.arange(len(found)), "").table(found.column_names).set_column(1, "split", found["split"])
+
+
+def cut(table: pa.Table, **settings: Any) -> tuple[dict[str, pa.Table], dict[str, dict[str, int]]]:
+    """The splits as tables."""
+    found, left_out = split_rows(table, **settings)
+    return {name: part.table() for name, part in found.items()}, left_out
 
 
 def edited(table: pa.Table, row: int, **cells: Any) -> pa.Table:
@@ -143,7 +150,7 @@ worlds = st.lists(st.integers(0, 4), min_size=2, max_size=40).map(
 @settings(deadline=None)
 @given(worlds, st.floats(0, 0.95), st.integers(0, 3))
 def test_validation_is_disjoint_and_stratified(table: pa.Table, share: float, seed: int) -> None:
-    found, left_out = split_rows(table, validation=share, labelled_only=True, seed=seed)
+    found, left_out = cut(table, validation=share, labelled_only=True, seed=seed)
     train = found["train"]
     validation = found.get("validation", table.slice(0, 0))
     assert left_out == {}
@@ -155,17 +162,17 @@ def test_validation_is_disjoint_and_stratified(table: pa.Table, share: float, se
         moved = sum(of[leaf] == label for leaf in leaves_of(validation))
         assert moved <= size - 1, "a label loses all its landmarks"
         assert share * size - 1 <= moved <= share * size + 1
-    again, _ = split_rows(table, validation=share, labelled_only=True, seed=seed)
+    again, _ = cut(table, validation=share, labelled_only=True, seed=seed)
     assert all(content_hash(again[name]) == content_hash(found[name]) for name in found)
 
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_does() -> None:
     table = release_table([(str(n), n, n % 3) for n in range(30)])
-    first = leaves_of(split_rows(table, validation=0.3, labelled_only=True, seed=0)[0]["validation"])
+    first = leaves_of(cut(table, validation=0.3, labelled_only=True, seed=0)[0]["validation"])
     assert len(first) == 9
     back = table.take(list(range(len(table)))[::-1])
-    assert leaves_of(split_rows(back, validation=0.3, labelled_only=True, seed=0)[0]["validation"]) == first
-    assert leaves_of(split_rows(table, validation=0.3, labelled_only=True, seed=1)[0]["validation"]) != first
+    assert leaves_of(cut(back, validation=0.3, labelled_only=True, seed=0)[0]["validation"]) == first
+    assert leaves_of(cut(table, validation=0.3, labelled_only=True, seed=1)[0]["validation"]) != first
 
 
 def test_a_new_landmark_changes_only_its_own_label() -> None:
@@ -173,7 +180,7 @@ def test_a_new_landmark_changes_only_its_own_label() -> None:
     more = [(number, leaf + 1, label) for number, leaf, label in landmarks] + [("30", 0, 1)]  # all leaf codes shift
     chosen = []
     for table in (release_table(landmarks), release_table(more)):
-        frame = split_rows(table, validation=0.4, labelled_only=True, seed=0)[0]["validation"].to_pandas()
+        frame = cut(table, validation=0.4, labelled_only=True, seed=0)[0]["validation"].to_pandas()
         chosen.append({label: set(part["landmark_id"]) for label, part in frame.groupby("hierarchical_label")})
     assert chosen[0]["label 0"] == chosen[1]["label 0"]
     assert chosen[0]["label 2"] == chosen[1]["label 2"]
@@ -182,7 +189,7 @@ def test_a_new_landmark_changes_only_its_own_label() -> None:
 
 def test_two_ids_of_one_place_move_together() -> None:
     table = release_table([(str(n), n // 2, 0) for n in range(20)])
-    found, _ = split_rows(table, validation=0.5, labelled_only=True, seed=0)
+    found, _ = cut(table, validation=0.5, labelled_only=True, seed=0)
     ids = [set(found[name]["landmark_id"].to_pylist()) for name in ("train", "validation")]
     assert {int(number) // 2 for number in ids[0]}.isdisjoint(int(number) // 2 for number in ids[1])
 
@@ -190,25 +197,25 @@ def test_two_ids_of_one_place_move_together() -> None:
 def test_train_clean_loses_what_validation_takes() -> None:
     train = release_table([(str(n), n, 0) for n in range(10)])
     clean = release_table([(str(n), n, 0) for n in range(10)], split="train_clean")
-    found, _ = split_rows(pa.concat_tables([train, clean]), validation=0.3, labelled_only=True, seed=0)
+    found, _ = cut(pa.concat_tables([train, clean]), validation=0.3, labelled_only=True, seed=0)
     assert leaves_of(found["validation"]).isdisjoint(leaves_of(found["train_clean"]))
     assert len(found["validation"]) == len(train) - len(found["train"]) == len(train) - len(found["train_clean"]) == 6
 
 
 def test_unlabelled_images_stay_out_of_train_and_are_counted(images: pa.Table) -> None:
     table = rows(images)
-    found, left_out = split_rows(table, validation=0, labelled_only=True, seed=0)
+    found, left_out = cut(table, validation=0, labelled_only=True, seed=0)
     assert left_out == {"train": {"images": 3, "landmarks": 1}, "train_clean": {"images": 3, "landmarks": 1}}
     assert "Nowhere" not in found["train"]["name"].to_pylist()
     assert "Somewhere" in found["index"]["name"].to_pylist(), "in the gallery they are distractors"
-    found, left_out = split_rows(table, validation=0, labelled_only=False, seed=0)
+    found, left_out = cut(table, validation=0, labelled_only=False, seed=0)
     assert left_out == {}
     assert "Nowhere" in found["train"]["name"].to_pylist()
 
 
 def test_unlabelled_landmarks_may_be_validated_too() -> None:
     table = release_table([(str(n), -1, -1) for n in range(10)])
-    found, _ = split_rows(table, validation=0.5, labelled_only=False, seed=0)
+    found, _ = cut(table, validation=0.5, labelled_only=False, seed=0)
     ids = [set(found[name]["landmark_id"].to_pylist()) for name in ("train", "validation")]
     assert ids[0].isdisjoint(ids[1])
     assert len(ids[1]) == 5
@@ -218,12 +225,12 @@ def test_leaks_and_senseless_shares_are_refused() -> None:
     train = release_table([("1", 1, 0), ("2", 2, 0)])
     leak = release_table([("7", 2, 0)], split="validation")
     with pytest.raises(CorruptInputError, match="in both train and validation"):
-        split_rows(pa.concat_tables([train, leak]), validation=0, labelled_only=True, seed=0)
+        cut(pa.concat_tables([train, leak]), validation=0, labelled_only=True, seed=0)
     with pytest.raises(UsageError, match="validation split already"):
-        split_rows(pa.concat_tables([train, leak]), validation=0.2, labelled_only=True, seed=0)
+        cut(pa.concat_tables([train, leak]), validation=0.2, labelled_only=True, seed=0)
     for share in (1, -0.1, 7):
         with pytest.raises(UsageError, match="share"):
-            split_rows(train, validation=share, labelled_only=True, seed=0)
+            cut(train, validation=share, labelled_only=True, seed=0)
 
 
 # -- the folder --
