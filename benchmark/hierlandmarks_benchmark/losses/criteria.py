@@ -8,6 +8,7 @@ no gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -43,13 +44,16 @@ def _ideal_dcg(counts: Tensor, references: int) -> Tensor:
     return (taken * gain).sum(1)
 
 
-def recall_loss(ks: tuple[int, ...], temperature: float) -> Criterion:
+@dataclass(frozen=True)
+class RecallLoss:
     """1 − mean over K of Σ_k σ((K − rank(k))/temperature) / min(|Ω⁺|, K), k over the positives Ω⁺."""
 
-    def loss(rank: Tensor, hrank: Tensor, levels: Tensor, counts: Tensor, relevance: Tensor) -> Tensor:
+    ks: tuple[int, ...]
+    temperature: float
+
+    def __call__(self, rank: Tensor, hrank: Tensor, levels: Tensor, counts: Tensor, relevance: Tensor) -> Tensor:
+        """A `Criterion`."""
         positive = levels > 0
         count = counts[:, 1:].sum(1)
-        scores = [(torch.sigmoid((k - rank) / temperature) * positive).sum(1) / count.clamp(1, k) for k in ks]
+        scores = [(torch.sigmoid((k - rank) / self.temperature) * positive).sum(1) / count.clamp(1, k) for k in self.ks]
         return torch.where(count > 0, 1 - torch.stack(scores).mean(0), 0.0)
-
-    return loss

@@ -21,7 +21,7 @@ from hierlandmarks_benchmark.losses.criteria import Criterion
 from hierlandmarks_benchmark.losses.levels import Relevance, level_counts, pair_levels
 from hierlandmarks_benchmark.losses.surrogate import Surrogate
 
-_BLOCK_SCORES = {"cpu": 1 << 17}  # scores of a block: a few float64 copies stay in a CPU's cache
+_BLOCK_SCORES = {"cpu": 1 << 18}  # larger ones need more memory, smaller ones more changes of hands
 _BLOCK_SCORES_DEVICE = 1 << 22
 _LEAST_ROWS = 64  # fewer make the matrix products slow
 

@@ -40,8 +40,9 @@ def pair_levels(labels: Tensor, ref_labels: Tensor, *, first_self: int | None = 
 
 def level_counts(levels: Tensor, depth: int) -> Tensor:
     """|Ω^(l)| of every query: how many references have exactly level l; b × (L + 1), float64."""
-    counts = [(levels == level).sum(dim=1) for level in range(depth + 1)]
-    return torch.stack(counts, dim=1).to(torch.float64)
+    counts = [(levels == level).sum(dim=1) for level in range(1, depth + 1)]
+    above = torch.stack(counts, dim=1).to(torch.float64)
+    return torch.cat([levels.shape[1] - above.sum(1, keepdim=True), above], dim=1)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Relevance:
     >>> counts = torch.tensor([[4.0, 2.0, 1.0]])
     >>> Relevance().table(counts).tolist()
     [[0.0, 0.25, 1.0]]
-    >>> Relevance("decomposed", weights=(0.6, 0.4)).table(counts).tolist()
-    [[0.0, 0.2, 0.6]]
+    >>> Relevance("decomposed", weights=(0.75, 0.25)).table(counts).tolist()
+    [[0.0, 0.25, 0.5]]
     """
 
     kind: str = "proportional"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hierlandmarks.errors import UsageError
 from hierlandmarks_benchmark.losses.backends import check_backend
-from hierlandmarks_benchmark.losses.criteria import hap_loss, ndcg_loss, recall_loss
+from hierlandmarks_benchmark.losses.criteria import RecallLoss, hap_loss, ndcg_loss
 from hierlandmarks_benchmark.losses.functional import RankLoss, rank_loss
 from hierlandmarks_benchmark.losses.levels import Relevance
 from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurrogate
@@ -144,7 +144,7 @@ class SupRecallLoss(_RankModule):
             raise UsageError("ks are out of range", got=tuple(ks), expected="one K or more, each at least 1")
         if not temperature > 0:
             raise UsageError("temperature is out of range", got=temperature, expected="a number above 0")
-        criterion = recall_loss(tuple(ks), temperature)
+        criterion = RecallLoss(tuple(ks), temperature)
         super().__init__(RankLoss(criterion, surrogate or SupSurrogate(), Relevance(), level, backend))
 
 

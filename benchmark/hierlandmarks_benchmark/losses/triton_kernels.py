@@ -12,12 +12,16 @@ import os
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
 from hierlandmarks_benchmark.losses.eager import Pull
 from hierlandmarks_benchmark.losses.surrogate import SupSurrogate, Surrogate
+
+try:
+    import triton
+    import triton.language as tl
+except ModuleNotFoundError:  # `backends` has refused by then; tools that import every module still can
+    triton = None
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 _BLOCK = 32  # positives a program
@@ -53,6 +57,10 @@ def ranks(scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogat
     return _unsorted(rank, order) + 1, _unsorted(hrank, order), pull
 
 
+def _kernel(function: Any) -> Any:
+    return function if triton is None else triton.jit(function)
+
+
 def _unsorted(values: Tensor, order: Tensor) -> Tensor:
     wide = values.double()
     return torch.empty_like(wide).scatter_(1, order, wide)
@@ -68,7 +76,7 @@ def _settings(surrogate: Surrogate) -> dict[str, Any]:
     return {"SMOOTH": True, "TAU": surrogate.tau, "DELTA": 0.0, "RHO": 0.0, "START": 0.0, "OFFSET": 0.0}
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@_kernel
 def _sigmoid_and_slope(x: Any) -> Any:
     """σ(x) and σ'(x) from one exponential and one reciprocal, of full relative accuracy on both sides."""
     power = tl.exp(-tl.abs(x))
@@ -76,7 +84,7 @@ def _sigmoid_and_slope(x: Any) -> Any:
     return tl.where(x >= 0, rest, power * rest), power * rest * rest
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@_kernel
 def _ranks_kernel(
     scores: Any, levels: Any, relevance: Any, rank: Any, hrank: Any, slopes: Any, hslopes: Any, count: Any, kinds: Any,
     SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr, START: tl.constexpr,
@@ -127,7 +135,7 @@ def _ranks_kernel(
     tl.store(hslopes + row * count + k, sum_hslopes, mask=k < count)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@_kernel
 def _pull_kernel(
     scores: Any, levels: Any, relevance: Any, weights: Any, hweights: Any, grads: Any, count: Any, kinds: Any,
     SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr, START: tl.constexpr,

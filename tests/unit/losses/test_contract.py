@@ -200,5 +200,4 @@ def test_a_compiled_model_around_it() -> None:
 @pytest.mark.parametrize("loss", EVERY, ids=lambda loss: type(loss).__name__)
 def test_modules_show_themselves_and_travel(loss: torch.nn.Module) -> None:
     assert type(loss).__name__ in repr(loss)
-    if not isinstance(loss, SupRecallLoss):  # its criterion is a closure
-        assert pickle.loads(pickle.dumps(loss))(EMBEDDINGS, LABELS) == loss(EMBEDDINGS, LABELS)
+    assert pickle.loads(pickle.dumps(loss))(EMBEDDINGS, LABELS) == loss(EMBEDDINGS, LABELS)
