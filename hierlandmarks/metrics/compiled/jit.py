@@ -13,7 +13,7 @@ Compiled = TypeVar("Compiled", bound=Callable[..., object])
 def jit(function: Compiled) -> Compiled:
     """`function` compiled by numba at its first call; NaN is kept, so no other liberty of fast arithmetic is taken.
 
-    The result is kept in `__pycache__` for as long as its own file does not change: after a change to a function that is
+    The result is kept in `__pycache__` as long as its own file does not change: after a change to a function that is
     called from another file, delete the `.nbi` files there.
     """
     compiler = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
