@@ -218,7 +218,8 @@ class Hierarchy:
         Raises:
             UsageError: there is no such level; the message names the nearest.
         """
-        return self._codes[:-1][self._depths == len(self.levels) - self._number(level)]
+        rows: Ints = self._codes[:-1][self._depths == len(self.levels) - self._number(level)]
+        return rows
 
     def label_array(self, node_ids: Iterable[str]) -> Ints:
         """Integer labels of nodes: one row a node, columns fine to coarse (`levels`); linear, vectorised.

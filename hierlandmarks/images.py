@@ -125,6 +125,10 @@ class TarImages:
             )
         return content
 
+    def has(self, file: str) -> bool:
+        """Whether the file is there; one that has been read from is not looked for again."""
+        return file in self._open or (self.root / file).is_file()
+
     def close(self) -> None:
         """Close the tars, when no thread is reading; a later `read` opens them again."""
         while self._open:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,6 +26,7 @@ from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.params import nearest
 from hierlandmarks.progress import say
 from hierlandmarks.schema import RELEASE, SPLITS
+from hierlandmarks.shards import Shards
 from hierlandmarks.tables import content_hash, file_sha256, read_json
 
 GROUP = "hierlandmarks.releases"
@@ -54,6 +55,23 @@ class Release:
     def splits(self) -> tuple[str, ...]:
         """Names of its splits, in their usual order."""
         return tuple(name for name in SPLITS if name in self.manifest["splits"])
+
+    @property
+    def version(self) -> str:
+        """The release's version."""
+        return str(self.manifest.get("version", ""))
+
+    def content_hash(self, split: str | None) -> str:
+        """A hash of the rows and pictures of a split (None: of all), whoever wrote the files."""
+        return str((self.manifest if split is None else self.manifest["splits"][split])["content_hash"])
+
+    def hierarchy(self) -> Hierarchy:
+        """The tree the labels are the codes of."""
+        return Hierarchy.from_csv(self.folder / "hierarchy.csv")
+
+    def rows(self, split: str | None, columns: Sequence[str]) -> Shards:
+        """The images of a split (None: of all); columns are read when they are asked for."""
+        return Shards(self.shards(split), pictures=bool(self.manifest.get("image_bytes", True)))
 
     def shards(self, split: str | None) -> list[tuple[Path, int]]:
         """Path and number of rows of every shard of a split (None: of all splits, one after the other)."""

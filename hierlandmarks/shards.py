@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ from hierlandmarks.errors import CorruptInputError
 from hierlandmarks.schema import RELEASE
 
 T = TypeVar("T")
+PLACE = ("id", "split", "file", "offset", "size")
 KEPT_GROUPS = 16  # row groups of pictures kept in memory: about 200 MB of GLDv2's photos, 10 MB of thumbnails
 
 
@@ -28,9 +29,13 @@ class Shards:
 
     Args:
         shards: path and number of rows of each.
+        pictures: whether the shards carry the pictures.
     """
 
-    def __init__(self, shards: Sequence[tuple[Path, int]]) -> None:
+    folder = None  # that `file` is relative to: a release does not know
+
+    def __init__(self, shards: Sequence[tuple[Path, int]], *, pictures: bool = True) -> None:
+        self.pictures = pictures
         self._paths = [path for path, _ in shards]
         self._starts = np.cumsum([0, *(rows for _, rows in shards)])
         self._group_starts: dict[Path, npt.NDArray[np.int64]] = {}
@@ -47,6 +52,29 @@ class Shards:
         tables = [_readable(path, partial(_read_columns, columns=list(columns))) for path in self._paths]
         return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
 
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def places(self) -> pa.Table:
+        """Where each row's picture lies outside the shards: id, split, file, offset, size."""
+        return self.table(PLACE)
+
+    def batches(self, columns: Sequence[str], part: int = 0, parts: int = 1) -> Iterator[pa.RecordBatch]:
+        """The rows, one row group in memory at a time.
+
+        Args:
+            part: from 0; which of `parts` shares of the row groups to read.
+
+        Raises:
+            CorruptInputError: a shard cannot be read, or a page of it was changed.
+        """
+        number = 0
+        for path in self._paths:
+            for group in range(len(self._starts_of_groups(path)) - 1):
+                if number % parts == part:
+                    yield from _readable(path, partial(_read_group, group=group, columns=list(columns))).to_batches()
+                number += 1
+
     def picture(self, row: int) -> bytes | None:
         """The bytes of one row's picture, None where the release does not carry it.
 
@@ -55,6 +83,8 @@ class Shards:
         Raises:
             CorruptInputError: the shard cannot be read, or a page of it was changed.
         """
+        if not self.pictures:
+            return None
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         path, within = self._paths[number], row - int(self._starts[number])
         starts = self._starts_of_groups(path)
@@ -89,9 +119,13 @@ def _read_columns(path: Path, columns: list[str]) -> pa.Table:
     return pq.read_table(path, columns=columns, page_checksum_verification=True)
 
 
-def _read_pictures(path: Path, group: int) -> pa.ChunkedArray:
+def _read_group(path: Path, group: int, columns: list[str]) -> pa.Table:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read_row_group(group, columns=["image"])["image"]
+        return file.read_row_group(group, columns=columns).select(columns)
+
+
+def _read_pictures(path: Path, group: int) -> pa.ChunkedArray:
+    return _read_group(path, group, ["image"])["image"]
 
 
 def _readable(path: Path, read: Callable[[Path], T]) -> T:

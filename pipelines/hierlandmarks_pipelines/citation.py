@@ -52,7 +52,7 @@ def citation(facts: Mapping[str, Any]) -> str:
         "authors": [{"name": MAKERS}],
         "references": [_reference(paper) for paper in PAPERS],
     }
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
 
 
 def zenodo(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def split_rows(
 
 def _groups(rows: pa.Table) -> Ints:
     """A number for each landmark: its leaf, or where it has none a number of its own, below zero."""
-    groups = rows["landmark"].to_numpy().copy()
+    groups: Ints = rows["landmark"].to_numpy().copy()
     blank = np.flatnonzero(groups < 0)
     if len(blank):
         others = rows.select(["space", "landmark_id"]).filter(pc.less(rows["landmark"], 0))
@@ -164,7 +164,7 @@ def _chance(text: str) -> float:
 def _refuse_leaks(target: Ints, group: Ints, rows: pa.Table) -> None:
     aside = target == SPLITS.index("validation")
     in_train = np.isin(target, [SPLITS.index("train"), SPLITS.index("train_clean")])
-    leaked = np.intersect1d(group[in_train], group[aside]) if aside.any() else []
+    leaked: Ints = np.intersect1d(group[in_train], group[aside] if aside.any() else group[:0])
     if len(leaked):
         row = int(np.argmax((group == leaked[0]) & aside))
         raise CorruptInputError(

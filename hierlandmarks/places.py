@@ -1,0 +1,86 @@
+"""Where each image of a dataset lies, in arrays: by position in nanoseconds, by id in a binary search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hierlandmarks.errors import CorruptInputError, UsageError
+from hierlandmarks.imageids import keys_of
+
+Ints = npt.NDArray[np.int64]
+FOLDER = {"index": "index", "query": "test"}  # of a split's pictures in GLDv2's layout; those of the others in `train`
+
+
+class Places:
+    """Files, offsets and sizes of images, row by row; `keys` are their ids as numbers.
+
+    Args:
+        table: columns id, split, file, offset, size; `file` empty where it is not known.
+
+    Raises:
+        CorruptInputError: an id is not 16 hex digits.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.keys, bad = keys_of(table["id"])
+        if bad is not None:
+            raise CorruptInputError(
+                f"the id of row {bad + 1} is wrong", got=repr(table["id"][bad].as_py()), expected="16 hex digits"
+            )
+        self._splits, self._split = _encoded(table["split"])
+        self._files, self._file = _encoded(table["file"])
+        self._offset, self._size = (pc.fill_null(table[name], -1).to_numpy() for name in ("offset", "size"))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def id(self, row: int) -> str:
+        """The image's id."""
+        return f"{int(self.keys[row]):016x}"
+
+    def at(self, row: int) -> tuple[str, int | None, int | None]:
+        """File, offset and size; the file alone where it is the picture."""
+        offset = int(self._offset[row])
+        return self._files[self._file[row]], *((None, None) if offset < 0 else (offset, int(self._size[row])))
+
+    def extracted(self, row: int) -> str:
+        """Where the picture lies if its tar was extracted: `train/a/b/c/ID.jpg`."""
+        image = self.id(row)
+        return "/".join([FOLDER.get(self._splits[self._split[row]], "train"), *image[:3], f"{image}.jpg"])
+
+    def find(self, ids: Sequence[str]) -> Ints:
+        """Rows of images by id, the first where one is in several splits.
+
+        Raises:
+            UsageError: there is no such image.
+        """
+        wanted, bad = keys_of(pa.array(ids, pa.string()))
+        if bad is None and len(wanted) and not len(self):
+            bad = 0
+        if bad is None and len(wanted):
+            order = self._order
+            place = np.minimum(np.searchsorted(self.keys, wanted, sorter=order), len(self) - 1)
+            rows: Ints = order[place] if order is not None else place
+            missing = self.keys[rows] != wanted
+            if not missing.any():
+                return rows
+            bad = int(np.argmax(missing))
+        if bad is not None:
+            raise UsageError(f"there is no image {ids[bad]!r}", do="check the split, and that ids are text")
+        return np.empty(0, dtype=np.int64)
+
+    @cached_property
+    def _order(self) -> Ints | None:
+        """Rows in the order of their ids, None where they are in it already, as within a split."""
+        return None if (self.keys[1:] >= self.keys[:-1]).all() else np.argsort(self.keys, kind="stable")
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
+    values = column.unique()
+    return values.to_pylist(), pc.index_in(column, value_set=values).to_numpy().astype(np.int32)
