@@ -179,3 +179,67 @@ def test_the_policy_stops_what_escaping_missed(show: Callable[..., Any]) -> None
     refused = " ".join(line["message"] for line in browser.get_log("browser"))
     for directive in ("img-src", "script-src", "style-src"):
         assert directive in refused
+
+
+PAGES = ("index.html", "entries/suphap.html", "compare-1.html")
+
+
+def open_beside(browser: Any, page: str) -> Any:
+    browser.get(browser.current_url.split("#")[0].replace("index.html", page))
+    return browser
+
+
+def test_filters_hide_what_was_not_asked_for(show: Callable[..., Any]) -> None:
+    browser = show()
+    browser.find_element("css selector", "input[type=search]").send_keys("HIST")
+    names = [row.text for row in browser.find_elements("css selector", "table.ranking tbody a") if row.is_displayed()]
+    assert names == ["histogram"]
+    assert texts(browser, ".filters output") == ["1 entry"]
+    browser = show("hostile")
+    options = browser.find_elements("css selector", "[data-filter=trained] option")
+    assert len(options) == 2
+    options[1].click()
+    assert texts(browser, ".filters output") == ["1 entry"]
+
+
+def test_two_entries_are_compared_query_by_query(show: Callable[..., Any], boards: dict[str, str]) -> None:
+    browser = open_beside(show(), "compare-1.html")
+    assert "suphap" in browser.find_element("id", "summary").text
+    browser.get(boards["honest"].replace("index.html", "compare-1.html#untrained,histogram"))
+    browser.refresh()
+    summary = browser.find_element("id", "summary").text
+    assert summary.startswith("A, untrained, does better on")
+    assert "B, histogram," in summary
+    assert len(browser.find_elements("css selector", "#queries tr")) == 6
+    assert len(browser.find_elements("css selector", "#labels tr")) == 4
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_no_serious_fault(page: str, scheme: str, show: Callable[..., Any]) -> None:
+    from importlib.resources import files
+
+    pytest.importorskip("axe_core_python")
+    browser = open_beside(show(scheme=scheme, width=800), page)
+    browser.execute_script(files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    found = browser.execute_async_script("const done = arguments[0]; axe.run().then((r) => done(r.violations));")
+    serious = [(v["id"], v["nodes"][0]["html"][:120]) for v in found if v["impact"] in ("serious", "critical")]
+    assert serious == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_every_page_fits_the_window(page: str, width: int, show: Callable[..., Any]) -> None:
+    browser = open_beside(show(width=width), page)
+    fits = "return arguments[0].scrollWidth <= arguments[0].clientWidth"
+    assert browser.execute_script(fits, browser.find_element("css selector", "html"))
+    fetched = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in fetched if not name.startswith("data:")] == []
+
+
+def test_no_field_runs_a_script_on_the_page_of_an_entry(show: Callable[..., Any]) -> None:
+    browser = open_beside(show("hostile"), "entries/hostile.html")
+    assert browser.execute_script("return typeof window.hacked") == "undefined"
+    assert browser.find_elements("css selector", "img, script") == []
+    assert browser.get_log("browser") == []

@@ -32,7 +32,7 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
         if lacking := sorted({"query_id", *wanted} - set(file.schema_arrow.names)):
             raise IncompleteError(f"{path} lacks the column {plain(lacking[0])}", do="evaluate again")
         names = ["query_id", *([LABEL] if LABEL in file.schema_arrow.names else []), *wanted]
-        frame: pd.DataFrame = file.read(columns=names, use_threads=False).to_pandas()
+        frame: pd.DataFrame = file.read(columns=names, use_threads=False).to_pandas(use_threads=False)
     for name in names[: -len(wanted)] if wanted else names:
         if not all(isinstance(value, str) and len(value) <= LONGEST for value in frame[name]):
             raise CorruptInputError(f"{path}: {name} is no column of short texts")

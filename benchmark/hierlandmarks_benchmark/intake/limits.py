@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
 from hierlandmarks.errors import CorruptInputError, HierlandmarksError, MissingDataError
 from hierlandmarks_benchmark.texts import plain
 
@@ -82,8 +84,11 @@ def bounded_memory(extra: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = pages * resource.getpagesize() + extra
     limits = [limit for limit in (soft, hard, wanted) if limit != resource.RLIM_INFINITY]
+    pool = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())  # others set a gigabyte aside at the first byte
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        pa.set_memory_pool(pool)

@@ -25,6 +25,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     file = pq.ParquetFile(
         path, memory_map=False, thrift_string_size_limit=100_000, thrift_container_size_limit=100_000,
         page_checksum_verification=True,
+        pre_buffer=False,
     )  # fmt: skip
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     columns = [group.column(i) for group in groups for i in range(group.num_columns)]

@@ -14,7 +14,7 @@ import hierlandmarks as hl
 from hierlandmarks.errors import UsageError
 from hierlandmarks.metrics.kaggle import Solution, read_solution
 from hierlandmarks.tables import file_sha256
-from hierlandmarks_benchmark.tracks import Track
+from hierlandmarks_benchmark.tracks import Track, load_track
 
 Ints = NDArray[np.int64]
 MOST_CELLS = 200_000_000  # queries × depth
@@ -131,3 +131,17 @@ def load_truth(track: Track, release: str | Path, private: Path | None = None) -
     return GroundTruth(
         track, whole.content_hash, queries, gallery, ignored, solution, file_sha256(private), release=release
     )
+
+
+def find_truth(track: str | None, release: str | None, private: Path | None) -> GroundTruth:
+    """The ground truth of a track by name or file, on the release it names where no other is given.
+
+    Raises:
+        UsageError: no track, or one that does not say where its release lies; else as `load_track`, `load_truth`.
+    """
+    if track is None:
+        raise UsageError("an entry competes on a track", do="add --track, such as mini")
+    found = load_track(track)
+    if not (release or found.release):
+        raise UsageError(f"the track {found.name} does not say where its release lies", do="add --release")
+    return load_truth(found, release or found.release, private)

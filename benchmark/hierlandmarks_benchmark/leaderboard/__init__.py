@@ -1,4 +1,4 @@
-"""Submissions to leaderboard: one page that needs no server and fetches nothing, the same as JSON, and a table."""
+"""Submissions to leaderboard: pages that need no server and fetch nothing, the same as JSON, and a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import atomic_folder, write_json, write_text
 from hierlandmarks_benchmark.entries import read_entries
 from hierlandmarks_benchmark.leaderboard.board import Board, make_board, to_json
-from hierlandmarks_benchmark.leaderboard.page import render
+from hierlandmarks_benchmark.leaderboard.notes import check_log
+from hierlandmarks_benchmark.leaderboard.page import Pages
 from hierlandmarks_benchmark.leaderboard.readme import markdown
 
 __all__ = ["STAGE", "Leaderboard", "build", "to_json"]
@@ -24,7 +25,9 @@ class Leaderboard:
 
 
 def build(submissions: Path, out: Path, params: Leaderboard | None = None) -> Board:
-    """Write `index.html`, `board.json` and `README.md`; the same submissions give the same bytes.
+    """Write `index.html`, a page for every entry and every comparison, `board.json` and `README.md`.
+
+    The same submissions give the same bytes.
 
     Args:
         submissions: folder of entries, as `submit` writes them.
@@ -36,22 +39,30 @@ def build(submissions: Path, out: Path, params: Leaderboard | None = None) -> Bo
 
     Raises:
         MissingDataError: there is no entry, or a file of one is missing.
-        CorruptInputError: an entry is broken or was changed.
+        CorruptInputError: an entry or the log is broken or was changed.
     """
-    board = make_board(read_entries(submissions))
+    board = read_board(submissions)
     with atomic_folder(out) as folder:
         _write(board, folder, params or Leaderboard())
     return board
 
 
+def read_board(submissions: Path) -> Board:
+    """The board of a folder of submissions; errors as `build`."""
+    return make_board(check_log(submissions, read_entries(submissions)))
+
+
 def _write(board: Board, folder: Path, params: Leaderboard) -> None:
-    write_text(folder / "index.html", render(board, params.title))
+    pages = Pages(board, params.title)
+    (folder / "entries").mkdir(exist_ok=True)
+    for name, content in (("index.html", pages.index()), *pages.entries(), *pages.comparisons()):
+        write_text(folder / name, content)
     write_json(folder / "board.json", to_json(board))
     write_text(folder / "README.md", markdown(board, params.title))
 
 
 def _run(params: Leaderboard, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
-    _write(make_board(read_entries(inputs["submissions"])), folders["leaderboard"], params)
+    _write(read_board(inputs["submissions"]), folders["leaderboard"], params)
     return {}
 
 

@@ -1,48 +1,120 @@
-"""Board to page: one HTML file with style, script and thumbnails inside; nothing is fetched, every field escaped."""
+"""Board to pages: each one HTML file with style, script and thumbnails inside; nothing is fetched, all is escaped."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hierlandmarks_benchmark.entries import Example, Picture, pictures_of
-from hierlandmarks_benchmark.leaderboard.board import Board
-from hierlandmarks_benchmark.leaderboard.metrics import NAMES, PRIMARY, WORDS, interval, match_words, percent
+from hierlandmarks_benchmark.entries import Entry, Example, Picture, pictures_of
+from hierlandmarks_benchmark.leaderboard.board import Board, Ranked, Ranking
+from hierlandmarks_benchmark.leaderboard.groups import neighbours
+from hierlandmarks_benchmark.leaderboard.metrics import NAMES, WORDS, interval, match_words, percent
 
 STATIC = Path(__file__).with_name("static")
+CARDS = 3  # entries of a ranking whose results are on the first page: it has to stay light
+CARD_EXAMPLES = 3
+BARS = 20  # entries of a ranking that have bars
+MOST_CELLS = 300_000  # scores in a page of comparisons, two bytes each
 
 
-def render(board: Board, title: str) -> str:
-    """The page.
+class Pages:
+    """Makes the pages of a board."""
 
-    What entries say is escaped by the template engine; beside that, the page's own policy lets only its own style and
-    script run, by their hashes, and nothing be loaded. A picture that several entries show is inlined once.
+    def __init__(self, board: Board, title: str) -> None:
+        self.board, self.title, self._environment = board, title, _environment()
+        self._css = (STATIC / "page.css").read_text(encoding="utf-8")
+        trained = sorted({entry.meta.model.trained_on for entry in board.entries})
+        self._environment.globals |= {"trained": trained, "most_cards": CARDS}
 
-    Complexity: linear in entries and in the bytes of distinct thumbnails.
-    """
-    css, script = ((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    shown = {metric.family for ranking in board.rankings for metric in ranking.metrics}
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            board=board,
-            title=title,
-            primary=PRIMARY,
+    def index(self) -> str:
+        """The first page: rankings, bars, and what the best entries find.
+
+        Complexity: linear in entries, and in the bytes of the thumbnails it shows.
+        """
+        shown = {metric.family for ranking in self.board.rankings for metric in ranking.metrics}
+        cards = [row.entry for ranking in self.board.rankings for row in ranking.rows[:CARDS]]
+        return self._render(
+            "page.html.j2",
+            script="page.js",
+            board=self.board,
+            tracks=sorted({ranking.track for ranking in self.board.rankings}),
             words=[(NAMES[family], text) for family, text in WORDS.items() if family in shown],
-            css=Markup(css),  # our own files
-            script=Markup(script),
-            policy=_policy(css, script),
-            sprites=_sprites(board),
+            most_bars=BARS,
+            most_examples=CARD_EXAMPLES,
+            sprites=_sprites((entry, entry.examples[:CARD_EXAMPLES]) for entry in cards),
         )
-    )
+
+    def entries(self) -> Iterable[tuple[str, str]]:
+        """The path and the content of the page of every entry."""
+        for number, ranking in enumerate(self.board.rankings, start=1):
+            p_values = neighbours(ranking.primary_values) if len(ranking.rows) > 1 else []
+            for place, row in enumerate(ranking.rows):
+                page = self._render(
+                    "entry.html.j2",
+                    ranking=ranking,
+                    number=number,
+                    row=row,
+                    beside=list(_beside(ranking, place, p_values)),
+                    sprites=_sprites([(row.entry, row.entry.examples)]),
+                )
+                yield entry_name(row.entry.meta.name), page
+
+    def comparisons(self) -> Iterable[tuple[str, str]]:
+        """The path and the content of the page that compares two entries of a ranking, for every ranking of several."""
+        for number, ranking in enumerate(self.board.rankings, start=1):
+            if len(ranking.rows) > 1:
+                data = json.dumps(comparison(ranking.rows), separators=(",", ":"), ensure_ascii=False)
+                yield (
+                    compare_name(number),
+                    self._render("compare.html.j2", script="compare.js", ranking=ranking, data=data),
+                )
+
+    def _render(self, template: str, script: str = "", **content: Any) -> str:
+        """A page, in which only its own style and script run, by their hashes, and nothing is loaded."""
+        code = (STATIC / script).read_text(encoding="utf-8") if script else ""
+        known = {"title": self.title, "policy": _policy(self._css, code), "sprites": {}}
+        return self._environment.get_template(template).render(
+            **{**known, **content}, css=Markup(self._css), script=Markup(code)
+        )  # Markup: our own files
+
+
+def comparison(rows: tuple[Ranked, ...]) -> dict[str, Any]:
+    """The primary scores of all entries, query by query: base64 of two bytes each, 65,535 for none.
+
+    Where that would be more than `MOST_CELLS`, only the first queries in the order of a hash of their ids.
+    """
+    per_query = rows[0].entry.per_query
+    order = sorted(range(len(per_query.ids)), key=lambda q: hashlib.sha256(per_query.ids[q].encode()).digest())
+    kept = sorted(order[: max(MOST_CELLS // len(rows), 1)])
+    labels = sorted(set(per_query.labels))
+    values = np.stack([row.entry.per_query.values[row.entry.meta.primary][kept] for row in rows])
+    coded = np.where(np.isfinite(values), np.rint(np.nan_to_num(values).clip(0, 1) * 65534), 65535).astype("<u2")
+    return {
+        "names": [row.entry.meta.name for row in rows],
+        "queries": [per_query.ids[q] for q in kept],
+        "labels": labels,
+        "label": [labels.index(per_query.labels[q]) for q in kept],
+        "scores": base64.b64encode(coded.tobytes()).decode(),
+    }
+
+
+def entry_name(name: str) -> str:
+    """Where the page of an entry lies, beside the first page."""
+    return f"entries/{name}.html"
+
+
+def compare_name(number: int) -> str:
+    """Where the page lies that compares the entries of a ranking."""
+    return f"compare-{number}.html"
 
 
 def _environment() -> Environment:
@@ -60,7 +132,9 @@ def _environment() -> Environment:
         "settings": partial(json.dumps, indent=2, ensure_ascii=False, sort_keys=True),
     }
     environment.globals |= {
+        "compare_name": compare_name,
         "credits": credits_of,
+        "entry_name": entry_name,
         "frame": frame,
         "interval": interval,
         "match_words": match_words,
@@ -98,12 +172,26 @@ def credits_of(examples: tuple[Example, ...]) -> list[Picture]:
     return sorted(pictures.values(), key=lambda picture: (picture.name, picture.id))
 
 
-def _sprites(board: Board) -> Mapping[str, str]:
-    pictures = {sprite(jpeg): jpeg for entry in board.entries for jpeg in entry.thumbnails.values()}
+def _beside(ranking: Ranking, place: int, p_values: list[float]) -> Iterable[tuple[str, float, float]]:
+    """The neighbours of an entry: name, by how much its score is above theirs, and the p-value of that."""
+    mine = ranking.primary_values[:, place]
+    for other, p in ((place - 1, place - 1), (place + 1, place)):
+        if 0 <= other < len(ranking.rows):
+            difference = float(np.nanmean(mine) - np.nanmean(ranking.primary_values[:, other]))
+            yield ranking.rows[other].entry.meta.name, difference, p_values[p]
+
+
+def _sprites(shown: Iterable[tuple[Entry, tuple[Example, ...]]]) -> Mapping[str, str]:
+    """Data addresses of the pictures that are shown, each once, by `sprite`."""
+    ids = {
+        (entry.meta.name, p.id): entry.thumbnails[p.id] for entry, some in shown for e in some for p in pictures_of(e)
+    }
+    pictures = {sprite(jpeg): jpeg for jpeg in ids.values()}
     return {id: f"data:image/jpeg;base64,{base64.b64encode(pictures[id]).decode()}" for id in sorted(pictures)}
 
 
 def _policy(css: str, script: str) -> str:
+    """A content security policy that lets this style and this script run, and nothing be loaded or sent."""
     style_hash, script_hash = (base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in (css, script))
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "

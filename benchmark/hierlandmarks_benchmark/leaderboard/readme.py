@@ -34,8 +34,11 @@ def _ranking(ranking: Ranking) -> str:
     for row in ranking.rows:
         meta = row.entry.meta
         cells = [_score(row.entry.scores.get(m.column)) for m in metrics]
-        rows.append([str(row.rank), *map(escape, (meta.name, meta.model.name, meta.model.trained_on)), *cells])
-    about = f"{truth.queries} queries, {truth.gallery} images to find; ground truth {truth.content_hash[:12]}"
+        rows.append([row.place, *map(escape, (meta.name, meta.model.name, meta.model.trained_on)), *cells])
+    about = (
+        f"{truth.queries} queries, {truth.gallery} images to find; ground truth {truth.content_hash[:12]}; a range of "
+        f"places: neighbours that a paired permutation test on {ranking.primary_name} cannot tell apart"
+    )
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     return f"## {escape(ranking.track)}{older}\n\n{escape(about)}\n\n{table}\n"
 

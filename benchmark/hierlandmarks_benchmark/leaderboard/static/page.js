@@ -48,3 +48,24 @@ const openTarget = () => {
 };
 addEventListener("hashchange", openTarget);
 openTarget();
+
+// Which entries are shown: by track, by what they were trained on, by name or model.
+const filters = document.querySelector(".filters");
+const chosen = (name) => filters.querySelector(`[data-filter="${name}"]`)?.value ?? "";
+
+const filter = () => {
+  const [track, trained, text] = [chosen("track"), chosen("trained"), chosen("text").trim().toLowerCase()];
+  let shown = 0;
+  for (const section of document.querySelectorAll("section.track")) {
+    section.hidden = track !== "" && section.dataset.track !== track;
+    for (const row of section.querySelectorAll("table.ranking tbody tr")) {
+      const fits = trained === "" || row.dataset.trained === trained;
+      row.hidden = !(fits && row.cells[0].textContent.toLowerCase().includes(text));
+      shown += section.hidden || row.hidden ? 0 : 1;
+    }
+  }
+  filters.querySelector("output").textContent = shown === 1 ? "1 entry" : `${shown} entries`;
+};
+filters.addEventListener("input", filter);
+filters.hidden = false;
+filter();
