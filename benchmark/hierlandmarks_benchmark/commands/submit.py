@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +57,27 @@ def _from_evaluation(evaluation: Path, **options: Any) -> dict[str, Any]:
 
 def _handed(**options: Any) -> dict[str, Any]:
     from hierlandmarks_benchmark.intake.handin import About, Handed, check, hand_in
-    from hierlandmarks_benchmark.intake.truth import load_truth
-    from hierlandmarks_benchmark.tracks import load_track
+    from hierlandmarks_benchmark.intake.truth import find_truth
 
     handed = Handed(*(options[key] for key in ("rankings", "embeddings", "model", "trust_code")))
-    if options["track"] is None:
-        raise UsageError("an entry competes on a track", do="add --track, such as mini")
-    track = load_track(options["track"])
-    release = options["release"] or track.release
-    if not release:
-        raise UsageError(f"the track {track.name} does not say where its release lies", do="add --release")
-    truth = load_truth(track, release, options["ground_truth"])
+    truth = find_truth(options["track"], options["release"], options["ground_truth"])
     if options["check"]:
-        return check(handed, truth)
+        return _checked(lambda: check(handed, truth))
     if options["name"] is None:
         raise UsageError("an entry needs a name", do="add --name")
     said = {key: options[key] for key in ("trained_on", "loss", "by", "link", "contamination")}
     entry, report = hand_in(handed, About(options["name"], options["method"], **said), truth, options["out"])
-    score = report.mean[track.primary]
-    return {"name": entry.name, "entry": str(entry), track.primary: score}
+    score = report.mean[truth.track.primary]
+    return {"name": entry.name, "entry": str(entry), truth.track.primary: score}
+
+
+def _checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Say everything that is wrong, a line each, before the error that ends it."""
+    from hierlandmarks_benchmark.intake.problems import RefusedError
+
+    try:
+        return check()
+    except RefusedError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        raise

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hierlandmarks.errors import UsageError
 from hierlandmarks.metrics.columns import BINARY, GRADED
-from hierlandmarks.params import from_mapping, nearest, read_yaml
+from hierlandmarks.params import from_mapping, nearest
+from hierlandmarks_benchmark.entries.files import read_yaml
 
 FOLDER = Path(__file__).parent
 
@@ -71,6 +72,7 @@ def load_track(name_or_file: str) -> Track:
 
     Raises:
         UsageError: there is no such track, or the file has an unknown or missing key.
+        CorruptInputError: the file is no plain YAML.
     """
     known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     path = FOLDER / f"{name_or_file}.yaml" if name_or_file in known else Path(name_or_file)
