@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from hierlandmarks import cli
@@ -42,14 +43,23 @@ def test_python_blocks_run(page: str, code: str, home: Path, tmp_path: Path, mon
 )
 def test_shell_blocks_name_real_commands(page: str, code: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.split("#")[0].strip() for line in code.replace("\\\n", " ").splitlines()]
-    commands = [line.split()[1:] for line in lines if line.startswith("hierlandmarks ")]
-    for words in commands:
-        names = [word for word in words if re.fullmatch(r"[a-z]+", word)]
-        depth = 2 if names and names[0] in ("bench", "labels") else 1
-        assert cli.run([*names[:depth], "--help"]) == 0, f"{page}: hierlandmarks {' '.join(words)}"
+    for words in (line.split()[1:] for line in lines if line.startswith("hierlandmarks ")):
+        assert cli.run([*command_path(words), "--help"]) == 0, f"{page}: hierlandmarks {' '.join(words)}"
         options = {word.split("=")[0] for word in words if word.startswith("--")}
         text = capsys.readouterr().out
         assert all(option in text for option in options), f"{page}: {' '.join(words)} uses an unknown option"
+
+
+def command_path(words: list[str]) -> list[str]:
+    """The leading words that name a command, through its groups."""
+    command, context, path = cli.cli, click.Context(cli.cli), list[str]()
+    for word in words:
+        below = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if below is None:
+            break
+        command, context = below, click.Context(below, parent=context)
+        path.append(word)
+    return path
 
 
 def test_links_between_pages_hold() -> None:
