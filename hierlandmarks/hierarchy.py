@@ -27,59 +27,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hierlandmarks.errors import HierarchyError, UsageError
+from hierlandmarks.levels import level as level  # also known from here
 from hierlandmarks.params import nearest
 from hierlandmarks.schema import NODES
-from hierlandmarks.tables import read_csv, write_csv
-from hierlandmarks.trees import Ints, check_tree, label_columns, nodes_of_columns
+from hierlandmarks.tables import read_csv, read_json, write_csv, write_json
+from hierlandmarks.trees import Ints, check_tree, label_columns, nodes_of_columns, nodes_of_graph, nodes_of_json
 
 if TYPE_CHECKING:
     import networkx as nx
-
-
-BLOCK = 1 << 16  # label cells
-
-
-def level(a: npt.ArrayLike, b: npt.ArrayLike) -> Ints:
-    """The level of pairs: matching labels counted from the coarse end up to the first that differs.
-
-    Linear in the number of pairs. -1 (an empty label) matches nothing, another -1 included.
-
-    Args:
-        a: integer labels, shape (..., L), columns fine to coarse.
-        b: the same; leading axes broadcast, so `level(a[:, None], b[None])` gives every pair of two sets.
-
-    Returns:
-        Levels 0..L in the broadcast shape without the last axis: L the same finest label, 0 nothing in common.
-
-    Raises:
-        UsageError: the two have different numbers of label columns, or are no integers.
-
-    >>> level([[5, 2, 0], [5, 2, 0], [-1, 2, 0]], [[5, 2, 0], [6, 2, 1], [-1, 2, 0]]).tolist()
-    [3, 0, 2]
-    """
-    a, b = np.asarray(a), np.asarray(b)
-    if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-1]:
-        raise UsageError("the two label arrays do not fit", got=f"shapes {a.shape} and {b.shape}", expected="equal L")
-    if a.dtype.kind not in "iu" or b.dtype.kind not in "iu":
-        raise UsageError("labels are integer codes", got=f"{a.dtype} and {b.dtype}")
-    a, b = np.broadcast_arrays(a, b)
-    levels = np.empty(a.shape[:-1], dtype=np.int64)
-    flat = levels[None] if a.ndim == 1 else levels
-    a, b = (a[None], b[None]) if a.ndim == 1 else (a, b)
-    step = max(1, BLOCK // max(1, a[0].size if len(a) else 1))
-    for start in range(0, len(a), step):  # blocks that stay in the processor's cache: six times faster
-        block = slice(start, start + step)
-        flat[block] = _level(a[block], b[block])
-    return levels
-
-
-def _level(a: Ints, b: Ints) -> Ints:
-    same = np.ones(a.shape[:-1], dtype=bool)
-    count = np.zeros(a.shape[:-1], dtype=np.int64)
-    for column in reversed(range(a.shape[-1])):
-        same &= (a[..., column] == b[..., column]) & (a[..., column] >= 0)
-        count += same
-    return count
 
 
 class Hierarchy:
@@ -128,6 +83,28 @@ class Hierarchy:
             HierarchyError: it is no tree.
         """
         return cls(read_csv(path, NODES.schema.names), str(path))
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> Hierarchy:
+        """Read what `to_json` wrote: a list of nodes, each with the columns of `schema.NODES`.
+
+        Raises:
+            MissingDataError, TableError, HierarchyError: as `from_csv`.
+        """
+        return cls(nodes_of_json(read_json(path), str(path)), str(path))
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write the nodes as a JSON list, sorted by id, atomically; equal hierarchies give equal bytes."""
+        write_json(path, self._nodes.to_pylist())
+
+    @classmethod
+    def from_networkx(cls, graph: nx.DiGraph) -> Hierarchy:
+        """A hierarchy from a graph like `graph`: edges from parent to child, nodes with `level`, `name` and `code`.
+
+        Raises:
+            HierarchyError: it is no tree, or a node lacks one of the three.
+        """
+        return cls(nodes_of_graph(graph), "the graph")
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write `hierarchy.csv`, atomically; equal hierarchies give equal bytes."""
@@ -189,8 +166,7 @@ class Hierarchy:
 
     def lowest_common_ancestor(self, a: str, b: str) -> str:
         """The finest node that is above both, or one of the two."""
-        shared = [x for x, y in zip(self.path(a), self.path(b), strict=False) if x == y]
-        return shared[-1]
+        return str(self.lowest_common_ancestors([a], [b])[0])
 
     def name(self, node_id: str) -> str:
         """The node's name for people."""
@@ -233,15 +209,29 @@ class Hierarchy:
         Raises:
             UsageError: an id that is not in the hierarchy.
         """
-        listed = node_ids.to_pylist() if isinstance(node_ids, pa.Array | pa.ChunkedArray) else list(node_ids)
-        wanted = pd.Index(listed, dtype=object)
-        positions = self._ids.get_indexer(wanted)
-        unknown = (positions < 0) & (wanted != "")
-        if unknown.any():
-            row = int(np.argmax(unknown))
-            raise UsageError(f"there is no node {wanted[row]!r} in the hierarchy", got=f"it as number {row + 1}")
-        labels: Ints = self._codes[positions]  # position -1 is the last row, all -1
+        labels: Ints = self._codes[self._positions(node_ids, blank=True)]  # position -1 is the last row, all -1
         return labels
+
+    def lowest_common_ancestors(self, a: Iterable[str], b: Iterable[str]) -> npt.NDArray[np.object_]:
+        """The finest node above both of each pair, or one of the two; linear in pairs times depth.
+
+        Args:
+            a: node ids.
+            b: as many.
+
+        Raises:
+            UsageError: an id that is not in the hierarchy, or not as many of the one as of the other.
+        """
+        first, second = self._positions(a), self._positions(b)
+        if len(first) != len(second):
+            raise UsageError("pairs need as many nodes on both sides", got=f"{len(first)} and {len(second)}")
+        found = np.full(len(first), self._ids.get_loc(self.root), dtype=np.int64)
+        for column in self._above.T[1:]:  # from the coarsest level down, while both ways are one
+            here = column[first]
+            same = (here >= 0) & (here == column[second])
+            found[same] = here[same]
+        nodes: npt.NDArray[np.object_] = self._ids.to_numpy(dtype=object)[found]
+        return nodes
 
     def encode(self, columns: pd.DataFrame | Mapping[str, Any]) -> Ints:
         """Integer labels of rows of a table like the one `from_columns` was given.
@@ -297,6 +287,17 @@ class Hierarchy:
             raise UsageError(f"there is no level {level!r}", do=nearest(level, self.levels))
         return self.levels.index(level)
 
+    def _positions(self, node_ids: Iterable[str], *, blank: bool = False) -> Ints:
+        """Positions of nodes; -1 for "" where that is allowed."""
+        listed = node_ids.to_pylist() if isinstance(node_ids, pa.Array | pa.ChunkedArray) else list(node_ids)
+        wanted = pd.Index(listed, dtype=object)
+        positions: Ints = self._ids.get_indexer(wanted).astype(np.int64)
+        unknown = (positions < 0) & ~(blank & (wanted == ""))
+        if unknown.any():
+            row = int(np.argmax(unknown))
+            raise UsageError(f"there is no node {wanted[row]!r} in the hierarchy", got=f"it as number {row + 1}")
+        return positions
+
     def _position(self, node_id: str) -> int:
         try:
             return int(self._ids.get_loc(node_id))  # type: ignore[arg-type]  # ids are unique: an integer
@@ -308,6 +309,16 @@ class Hierarchy:
         """Positions ordered by parent, and where each parent's children start in them."""
         order = np.argsort(self._parents, kind="stable")
         return order, np.searchsorted(self._parents[order], np.arange(len(self._ids) + 1))
+
+    @cached_property
+    def _above(self) -> Ints:
+        """For every node the positions of the nodes on its path by depth, the root's first; -1 below the node."""
+        above = np.full((len(self._ids), len(self.levels) + 1), -1, dtype=np.int64)
+        for depth in range(len(self.levels) + 1):
+            here = np.flatnonzero(self._depths == depth)
+            above[here] = above[self._parents[here]]
+            above[here, depth] = here
+        return above
 
     @cached_property
     def _codes(self) -> Ints:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from hierlandmarks import __version__
 from hierlandmarks.errors import ChecksumError, CorruptInputError, MissingDataError, UsageError
+from hierlandmarks.executors import each
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.params import nearest
 from hierlandmarks.progress import say
@@ -138,7 +139,7 @@ def open_release(name_or_folder: str | os.PathLike[str], *, verify: bool = False
 
     Args:
         name_or_folder: a known name, or a release folder.
-        verify: compare the SHA-256 of every file too; reads all of it.
+        verify: compare the SHA-256 of every file, and check every row (`integrity.check_rows`); reads all of it twice.
 
     Raises:
         UsageError, MissingDataError: there is no such release, or a file of it is missing.
@@ -160,8 +161,15 @@ def open_release(name_or_folder: str | os.PathLike[str], *, verify: bool = False
         )
     if not _well_formed(manifest):
         raise CorruptInputError(f"{folder / MANIFEST} is no manifest of a release", do="export the release again")
-    _check_files(folder, manifest["files"], verify)
-    return Release(folder, manifest)
+    _check_files(folder, manifest["files"])
+    release = Release(folder, manifest)
+    if verify:
+        from hierlandmarks.integrity import check_rows
+
+        for _ in each(_check_bytes, [(folder / name, facts["sha256"]) for name, facts in manifest["files"].items()]):
+            pass
+        check_rows(release)
+    return release
 
 
 def _well_formed(manifest: Any) -> bool:
@@ -178,7 +186,7 @@ def _well_formed(manifest: Any) -> bool:
     return inside and all(isinstance(n, int) for n in numbers) and all(isinstance(t, str) for t in texts)
 
 
-def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: bool) -> None:
+def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     found = {path.relative_to(folder).as_posix() for path in (folder / "data").glob("*.parquet")}
     if foreign := sorted(found - set(files)):
         raise CorruptInputError(
@@ -192,10 +200,14 @@ def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], verify: b
             raise ChecksumError(
                 f"{path} has the wrong size", got=path.stat().st_size, expected=f"{facts['bytes']} bytes"
             )
-        if verify and (digest := file_sha256(path)) != facts["sha256"]:
-            raise ChecksumError(f"{path} was changed", got=f"SHA-256 {digest}", expected=facts["sha256"])
         if path.suffix == ".parquet":
             _check_shard(path, facts["rows"])
+
+
+def _check_bytes(piece: tuple[Path, str]) -> None:
+    path, expected = piece
+    if (digest := file_sha256(path)) != expected:
+        raise ChecksumError(f"{path} was changed", got=f"SHA-256 {digest}", expected=expected)
 
 
 def _check_shard(path: Path, rows: int) -> None:

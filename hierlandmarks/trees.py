@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from hierlandmarks.errors import HierarchyError, UsageError
+from hierlandmarks.errors import HierarchyError, TableError, UsageError
 from hierlandmarks.params import nearest
 from hierlandmarks.schema import NODES
 from hierlandmarks.tables import conform
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Ints = npt.NDArray[np.int64]
 
@@ -137,6 +140,41 @@ def _check_codes(ids: pd.Index[str], codes: Ints, depths: Ints, where: str) -> N
             got=codes[node],
             expected="a number from 0 used once in its level",
         )
+
+
+# -- other forms --
+
+
+def nodes_of_json(content: Any, where: str) -> pa.Table:
+    """Nodes from a JSON list of mappings (`schema.NODES`).
+
+    Raises:
+        TableError: it is something else.
+    """
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise TableError(f"{where} is no hierarchy", expected="a list of nodes, each a mapping")
+    try:
+        return pa.Table.from_pylist([{name: row[name] for name in NODES.schema.names} for row in content], NODES.schema)
+    except (KeyError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        expected = ", ".join(f"{field.name} ({field.type})" for field in NODES.schema)
+        raise TableError(f"{where}: a node is not readable", got=str(error), expected=expected) from error
+
+
+def nodes_of_graph(graph: nx.DiGraph) -> pa.Table:
+    """Nodes from a networkx graph with edges from parent to child and node attributes level, name and code.
+
+    Raises:
+        HierarchyError: a node has two parents or lacks an attribute.
+    """
+    rows = []
+    for node, facts in graph.nodes(data=True):
+        parents = list(graph.predecessors(node))
+        if len(parents) > 1:
+            raise HierarchyError(f"the graph: node {node} has two parents", got=" and ".join(map(repr, parents[:2])))
+        if lacking := [name for name in ("level", "name", "code") if name not in facts]:
+            raise HierarchyError(f"the graph: node {node} lacks {lacking[0]}", do="give every node level, name, code")
+        rows.append({"node_id": node, "parent_id": parents[0] if parents else "", **facts})
+    return nodes_of_json(rows, "the graph")
 
 
 # -- tables of label columns --
