@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check install perf card clean
+.PHONY: demo test check soak install perf card clean
 
 # The main job: the whole way on the bundled world, from landmarks to a leaderboard page.
 demo: $(READY)
@@ -12,6 +12,10 @@ demo: $(READY)
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+# kill -9 five hundred times while fetching and while mining; minutes.
+soak: $(READY)
+	HIERLANDMARKS_KILLS=500 $(BIN)/python -m pytest -q -s tests/faults/test_kills.py
 
 check: $(READY)
 	$(BIN)/ruff check .

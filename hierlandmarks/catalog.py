@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hierlandmarks.errors import UsageError
+from hierlandmarks.errors import TableError, UsageError
 from hierlandmarks.params import nearest
+from hierlandmarks.tables import read_json
 
 GROUPS = ("metadata", "images")
+OWN = "dataset.json"  # in a root that is not the whole dataset: what it is
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def find_dataset(name: str) -> RemoteDataset:
         version=entry["version"],
         base_urls=tuple(entry["base_urls"]),
         metadata=tuple(
-            RemoteFile(f["path"], "metadata", f["licence"], tuple(f["columns"]), f["rows"]) for f in entry["metadata"]
+            RemoteFile(f["path"], "metadata", f["licence"], tuple(f["columns"]), f["rows"], f.get("about_bytes", 0))
+            for f in entry["metadata"]
         ),
         images={
             split: tuple(_tar(split, shard, facts, entry["also_seen"]) for shard in range(facts["shards"]))
@@ -85,6 +88,36 @@ def find_dataset(name: str) -> RemoteDataset:
         },
         pictures={split: facts["images"] for split, facts in entry["images"].items()},
     )
+
+
+def own_dataset(root: Path, whole: RemoteDataset) -> RemoteDataset:
+    """What a root says it holds instead of the whole dataset, in `dataset.json`; the whole where it says nothing.
+
+    A folder in the dataset's layout that is not the dataset (the bundled world, a small list of photos) names itself
+    there and gives its own numbers: `{"name": "mini", "rows": {PATH: n}, "pictures": {SPLIT: n}, "tars": {SPLIT: n}}`.
+    What it does not name is not expected.
+
+    Raises:
+        TableError: the file is not of that form.
+    """
+    path = root / OWN
+    if not path.is_file():
+        return whole
+    own = read_json(path)
+    try:
+        name, rows, pictures, tars = str(own["name"]), dict(own["rows"]), dict(own["pictures"]), dict(own["tars"])
+        numbers = [*rows.values(), *pictures.values(), *tars.values()]
+        if not all(isinstance(number, int) for number in numbers):
+            raise ValueError("a count is no whole number")
+        return replace(
+            whole,
+            name=name,
+            metadata=tuple(replace(file, rows=rows.get(file.path)) for file in whole.metadata),
+            images={split: whole.images[split][: tars[split]] for split in pictures},
+            pictures=pictures,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise TableError(f"{path} does not say what is in its folder", got=repr(error), do="write it anew") from error
 
 
 def _tar(split: str, shard: int, facts: Mapping[str, Any], also_seen: Mapping[str, Mapping[str, str]]) -> RemoteFile:

@@ -69,7 +69,7 @@ def _plain(header: bytes, position: int) -> Member | None:
         return None
     try:
         size, checksum = int(header[124:136].rstrip(b"\0 "), 8), int(header[148:156].rstrip(b"\0 "), 8)
-        text = name.decode("ascii")
+        text = name.decode("ascii").rstrip("/")
     except ValueError:  # large sizes and other alphabets are written in other ways
         return None
     # The checksum is over the header with eight blanks in its place.

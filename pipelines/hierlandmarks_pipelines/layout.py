@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hierlandmarks.tables import write_csv, write_text
+from hierlandmarks.catalog import OWN, find_dataset
+from hierlandmarks.images import index_tar
+from hierlandmarks.tables import read_csv, write_csv, write_json, write_text
 
 TAR = "images_000.tar"
 
@@ -56,3 +58,28 @@ def write_rows(path: Path, columns: str, rows: Iterable[Sequence[str]]) -> None:
     names = columns.split(",")
     cells = list(zip(*rows, strict=True)) or [() for _ in names]
     write_csv(path, pa.table({name: pa.array(values, pa.string()) for name, values in zip(names, cells, strict=True)}))
+
+
+def write_contents(root: Path, name: str) -> None:
+    """Say in `dataset.json` what a finished folder holds, so that `hierlandmarks verify` expects that and not GLDv2.
+
+    Args:
+        root: the source folder.
+        name: what to call it.
+    """
+    tables = [file for file in find_dataset("gldv2").metadata if (root / file.path).is_file()]
+    tars = sorted(root.glob("*/images_*.tar"))
+    splits = sorted({tar.parent.name for tar in tars})
+    write_json(
+        root / OWN,
+        {
+            "name": name,
+            "rows": {
+                file.path: read_csv(root / file.path, file.columns, may_be_empty=True).num_rows for file in tables
+            },
+            "tars": {split: sum(tar.parent.name == split for tar in tars) for split in splits},
+            "pictures": {
+                split: sum(index_tar(tar).num_rows for tar in tars if tar.parent.name == split) for split in splits
+            },
+        },
+    )

@@ -101,12 +101,13 @@ def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: b
 def _types_and_reasons(landmarks: pa.Table, routes: pa.Table, classes: _Classes) -> tuple[pa.Table, pa.Table]:
     """The two tables over landmarks, made a slice at a time."""
     types, reasons = [schema.TYPES.schema.empty_table()], [schema.REASONS.schema.empty_table()]
-    for part in slices(landmarks):
-        places = pc.index_in(part["title"], value_set=routes["title"].combine_chunks())
-        found = routes.drop_columns(["title"]).take(places).to_pylist()
+    routes = routes.combine_chunks()
+    places = pc.index_in(landmarks["title"], value_set=routes["title"].combine_chunks())
+    for part in slices(landmarks.append_column("place", places)):
+        found = routes.take(part["place"]).to_pylist()
         rows: list[dict[str, Any]] = []
         why: list[dict[str, Any]] = []
-        for landmark, route in zip(part.to_pylist(), found, strict=True):
+        for landmark, route in zip(part.drop_columns(["place"]).to_pylist(), found, strict=True):
             own, reason = _type_rows(landmark, route, classes)
             rows += own
             why.append({**landmark, "reason": reason})

@@ -16,7 +16,7 @@ from hierlandmarks.images import index_tar
 from hierlandmarks.official import IMAGE_ID, LANDMARK_ID, check_ids, check_landmarks, lookup
 from hierlandmarks.progress import track
 from hierlandmarks.tables import conform, from_rows, read_csv
-from hierlandmarks_pipelines.layout import TAR, write_pictures, write_rows
+from hierlandmarks_pipelines.layout import TAR, write_contents, write_pictures, write_rows
 from hierlandmarks_pipelines.typeids import type_id
 from hierlandmarks_pipelines.wikimedia.titles import category_title
 
@@ -118,6 +118,7 @@ def write_source(root: Path, files: PhotoList, categories: pa.Table, photos: pa.
     )
     columns = ("id", "url", "landmark_id")
     write_rows(metadata / "train.csv", ",".join(columns), zip(*(photos[c].to_pylist() for c in columns), strict=True))
+    write_contents(root, "photos")
     places = index_tar(root / SPACE / TAR)
     fixed = {"split": "train", "usage": "", "space": SPACE, "author": "", "license": "", "file": f"{SPACE}/{TAR}"}
     table = photos

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import tarfile
 import threading
 from collections import defaultdict
@@ -118,8 +119,9 @@ class WikiServer:
             status, body = int(code), b"busy"
             headers = {"Retry-After": wait} if wait else {}
         else:
-            assert params.pop("maxlag") == "5"
-            body = json.dumps(self.respond(request.path.strip("/"), params)).encode()
+            api = request.path.strip("/")
+            assert params.pop("maxlag", "") == ("" if api == "sparql" else "5")
+            body = json.dumps(self.respond(api, params)).encode()
         request.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             request.send_header(name, value)
@@ -127,15 +129,24 @@ class WikiServer:
         request.wfile.write(body)
 
 
-def make_tar(ids: list[str]) -> bytes:
-    """A tar in GLDv2's form with a few bytes for each image."""
+def make_tar(ids: list[str], contents: Callable[[str], bytes] = lambda image_id: b"jpg") -> bytes:
+    """A tar in GLDv2's form, by default with a few bytes for each image."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for image_id in ids:
             info = tarfile.TarInfo(f"{image_id[0]}/{image_id[1]}/{image_id[2]}/{image_id}.jpg")
-            info.size = 3
-            tar.addfile(info, io.BytesIO(b"jpg"))
+            content = contents(image_id)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of clients that go away; that is what they are here for."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -153,7 +164,7 @@ def serving(server: FileServer | WikiServer) -> Iterator[Any]:
         def log_message(self, *_: object) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = QuietServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
+import shutil
+import tarfile
 
 import pytest
 
@@ -12,9 +15,19 @@ import hierlandmarks as hl
 from hierlandmarks.catalog import find_dataset, parse_shards, select
 from hierlandmarks.cli import run
 from hierlandmarks.downloads import fetch_order, inspect_order, make_order, read_md5, read_record
-from hierlandmarks.errors import ChecksumError, CorruptInputError, IncompleteError, OfflineError, UsageError
+from hierlandmarks.errors import (
+    ChecksumError,
+    CorruptInputError,
+    IncompleteError,
+    MissingDataError,
+    OfflineError,
+    TableError,
+    UsageError,
+)
+from hierlandmarks.extraction import extract_tars
 from hierlandmarks.fetch import Manners
 from hierlandmarks.network import Patience
+from hierlandmarks.tarindex import find_index, keep_index, read_ids
 from tests.faults.servers import FileServer, make_tar, serving
 
 QUICK = Manners(patience=Patience(tries=2, sleep=lambda seconds: None))
@@ -176,6 +189,117 @@ def test_forms_of_md5_files(tmp_path, text):
         read_md5(path)
 
 
+# -- pictures by id, and as files --
+
+
+def fetched(server, root, **settings):
+    order = make_order("gldv2", root, ["images"], base_url=server.url, **settings)
+    return [item.path for item in fetch_order(order, manners=QUICK)]
+
+
+def add_tar(server, path, ids):
+    split, _, name = path.partition("/")
+    server.files[path] = make_tar(ids)
+    digest = hashlib.md5(server.files[path]).hexdigest().encode()
+    server.files[f"md5sum/{split}/md5.{name.removesuffix('.tar')}.txt"] = digest
+
+
+def test_only_the_tars_that_hold_the_images(server, tmp_path):
+    add_tar(server, "test/images_001.tar", ["00000000000000aa", "00000000000000ab"])
+    with pytest.raises(IncompleteError, match="0 of 20 tars indexed"):
+        fetched(server, tmp_path, splits=["test"], ids=["00000000000000aa"])
+    fetched(server, tmp_path, splits=["test"], shards="0-1")
+    new = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "tar_index", new / "tar_index")
+    assert fetched(server, new, splits=["test"], ids=["00000000000000ab"]) == ["test/images_001.tar"]
+    assert fetched(server, new, splits=["test"], ids=["00000000000000aa", IDS[0]]) == [
+        f"test/images_00{n}.tar" for n in (0, 1)
+    ]
+    with pytest.raises(IncompleteError, match="does not know 1 of 2 images, such as 00000000000000ff"):
+        fetched(server, new, ids=["00000000000000ff", IDS[1]])
+    with pytest.raises(UsageError, match="no tars"):
+        make_order("gldv2", new, ["metadata"], ids=IDS)
+
+
+def test_a_tar_that_was_there_is_indexed_too(server, tmp_path):
+    fetched(server, tmp_path, splits=["test"], shards="0")
+    index = tmp_path / "tar_index/test/images_000.parquet"
+    index.unlink()
+    asked = len(server.asked)
+    fetched(server, tmp_path, splits=["test"], shards="0")
+    assert index.is_file()
+    assert len(server.asked) == asked
+
+
+def test_a_changed_tar_is_indexed_anew(server, tmp_path):
+    fetched(server, tmp_path, splits=["test"], shards="0")
+    tar = tmp_path / "test/images_000.tar"
+    assert find_index(tmp_path, "test/images_000.tar").num_rows == 2
+    tar.write_bytes(make_tar(["00000000000000aa"]))
+    assert find_index(tmp_path, "test/images_000.tar") is None
+    assert keep_index(tmp_path, "test/images_000.tar")["id"].to_pylist() == ["00000000000000aa"]
+    (tmp_path / "tar_index/test/images_000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(TableError, match="no index"):
+        find_index(tmp_path, "test/images_000.tar")
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("0000e12345678901\n1234567890123456\n", IDS),
+        ("\ufeffid,landmark_id\r\n0000e12345678901,5\r\n", IDS[:1]),
+        ('"1234567890123456" x\n\n', IDS[1:]),
+    ],
+)
+def test_lists_of_ids(tmp_path, text, ids):
+    path = tmp_path / "ids.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert list(read_ids(path)) == ids
+    path.write_text(text + "../../etc/passwd\n", encoding="utf-8", newline="")
+    with pytest.raises(TableError, match="no image id"):
+        read_ids(path)
+    path.write_text("id\n")
+    with pytest.raises(TableError, match="lists no image"):
+        read_ids(path)
+    with pytest.raises(MissingDataError):
+        read_ids(tmp_path / "nothing")
+
+
+def test_pictures_as_files(server, tmp_path):
+    fetched(server, tmp_path, splits=["test"], shards="0")
+    assert extract_tars(tmp_path, ["test/images_000.tar"], IDS[:1]) == {"test/images_000.tar": 1}
+    assert (tmp_path / "test/0/0/0/0000e12345678901.jpg").read_bytes() == b"jpg"
+    other = tmp_path / "test/1/2/3/1234567890123456.jpg"
+    assert not other.exists()
+    extract_tars(tmp_path, ["test/images_000.tar"])
+    assert other.read_bytes() == b"jpg"
+    other.write_bytes(b"j")  # stopped half way by something else
+    extract_tars(tmp_path, ["test/images_000.tar"])
+    assert other.read_bytes() == b"jpg"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("name", ["../0000000000000001.jpg", "/tmp/0000000000000001.jpg", "a/b/evil.sh"])
+def test_an_unsafe_tar_is_refused_before_anything_is_written(server, tmp_path, name):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for member in (f"0/0/0/{IDS[0]}.jpg", name):
+            tar.addfile(tarfile.TarInfo(member))
+    server.files["test/images_000.tar"] = buffer.getvalue()
+    server.files["md5sum/test/md5.images_000.txt"] = hashlib.md5(buffer.getvalue()).hexdigest().encode()
+    with pytest.raises(CorruptInputError, match="member"):
+        fetched(server, tmp_path, splits=["test"], shards="0")
+    with pytest.raises(CorruptInputError, match="member"):
+        extract_tars(tmp_path, ["test/images_000.tar"])
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".sh", ".parquet")) == []
+
+
+def test_a_checksum_file_cannot_fill_the_disk(server, tmp_path):
+    server.files["md5sum/test/md5.images_000.txt"] = b"0" * 70_000
+    with pytest.raises(IncompleteError, match="larger than the file can be"):
+        fetched(server, tmp_path, splits=["test"], shards="0")
+
+
 # -- command line --
 
 
@@ -191,4 +315,14 @@ def test_fetch_command(server, tmp_path, capsys):
     del server.files["md5sum/test/md5.images_000.txt"]
     images = ["fetch", "images", "--split", "test", "--shards", "0", *arguments[2:]]
     assert run(images) == 2
+    (line,) = capsys.readouterr().err.splitlines()[:1]
+    assert json.loads(line)["state"] == "failed"
+    add_tar(server, "test/images_000.tar", IDS)
+    assert run([*images, "--extract", "--json"]) == 0
+    assert (tmp_path / "test/1/2/3/1234567890123456.jpg").is_file()
+    (tmp_path / "ids.txt").write_text(IDS[1])
+    by_id = ["fetch", "images", "--ids", str(tmp_path / "ids.txt"), *arguments[2:], "--json"]
+    capsys.readouterr()
+    assert run(by_id) == 0
+    assert [file["path"] for file in json.loads(capsys.readouterr().out)["files"]] == ["test/images_000.tar"]
     assert run(["fetch", "images", "--shards", "x"]) == 1

@@ -4,6 +4,7 @@ import io
 import pickle
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from hierlandmarks.errors import CorruptInputError, MissingDataError
 from hierlandmarks.images import TarImages, decode, index_tar
+from hierlandmarks.tarheaders import read_members
 
 
 def picture(colour: tuple[int, int, int] = (200, 30, 90), size: tuple[int, int] = (8, 6)) -> bytes:
@@ -75,6 +77,9 @@ def test_long_member_names_move_no_offset(tmp_path: Path) -> None:
         (member("a/0000000000000001.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "no plain file"),
         (member("a/0000000000000001.jpg", type=tarfile.LNKTYPE, linkname="other"), "no plain file"),
         (member("a/0000000000000001.jpg", type=tarfile.FIFOTYPE), "no plain file"),
+        (member("a/0000000000000001.jpg", type=tarfile.CHRTYPE), "no plain file"),
+        (member("a/0000000000000001.jpg", type=tarfile.BLKTYPE), "no plain file"),
+        (member("a/../../0000000000000001.jpg"), "leaves the folder"),
         (member("a/readme.txt"), "no GLDv2 image"),
         (member("a/123.jpg"), "no GLDv2 image"),
     ],
@@ -143,6 +148,34 @@ def test_threads_share_one_reader(tar: Path, pictures: dict[str, bytes]) -> None
     with ThreadPoolExecutor(8) as pool:
         read = list(pool.map(lambda row: images.read(tar.name, row["offset"], row["size"]), rows))
     assert read == [pictures[row["id"]] for row in rows]
+
+
+def test_a_forked_process_reads_on(tar: Path, pictures: dict[str, bytes]) -> None:
+    images, rows = TarImages(tar.parent), index_tar(tar).to_pylist()
+    read = [images.read(tar.name, row["offset"], row["size"]) for row in rows]
+    with get_context("fork").Pool(2) as pool:
+        forked = pool.starmap(images.read, [(tar.name, row["offset"], row["size"]) for row in rows] * 20)
+    assert forked == read * 20 == [pictures[row["id"]] for row in rows] * 20
+
+
+def test_headers_are_read_as_tarfile_reads_them(tmp_path: Path) -> None:
+    content = {f"{number:016x}": b"x" * number for number in (0, 1, 511, 512, 513, 70_000)}
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        path = tmp_path / f"{form}.tar"
+        with tarfile.open(path, "w:", format=form) as made:
+            made.addfile(member("0", type=tarfile.DIRTYPE, mode=0o755))
+            for place, (image_id, bytes_) in enumerate(content.items()):
+                info = member(
+                    f"{'' if place % 2 else './'}0/0/0/{image_id}.jpg", size=len(bytes_), uid=10**6, gname="é"
+                )
+                info.mtime = 1e9 + 0.5 * (place == 3)  # a fraction needs an extension in one of the forms
+                made.addfile(info, io.BytesIO(bytes_))
+        with tarfile.open(path, "r:") as twin:
+            expected = [(m.name, m.offset_data, m.size) for m in twin]
+        assert [(m.name, m.offset, m.size) for m in read_members(path)] == expected
+        assert {row["id"]: row["size"] for row in index_tar(path).to_pylist()} == {
+            i: len(b) for i, b in content.items()
+        }
 
 
 def test_a_reader_pickles_and_opens_again(tar: Path, pictures: dict[str, bytes]) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from hierlandmarks.progress import track
-from hierlandmarks_pipelines.layout import write_pictures, write_rows
+from hierlandmarks_pipelines.layout import write_contents, write_pictures, write_rows
 from hierlandmarks_pipelines.mini.draw import photo
 from hierlandmarks_pipelines.mini.world import Landmark
 
@@ -52,6 +52,7 @@ def write_source(root: Path, landmarks: Sequence[Landmark], seed: int, size: int
         write_pictures(root, split, ((shot.id, draw(shot, seed, size)) for shot in seen))
     _write_metadata(root / "metadata", landmarks, train, index, test)
     _write_ground_truth(root / "ground_truth", index, query, other)
+    write_contents(root, "mini")
 
 
 def _shots(seed: int, split: str, landmarks: Sequence[Landmark], photos: tuple[int, int]) -> list[Shot]:

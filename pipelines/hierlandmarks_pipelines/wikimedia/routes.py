@@ -69,6 +69,6 @@ def _row(title: str, page: Found, topic: Topic | None) -> dict[str, Any]:
     }
 
 
-def slices(table: pa.Table, rows: int = CHUNK) -> Iterator[pa.Table]:
+def slices(table: pa.Table, rows: int = 2_000) -> Iterator[pa.Table]:
     """A table in parts of at most so many rows, to look at as Python objects one part at a time."""
     return (table.slice(start, rows) for start in range(0, table.num_rows, rows))

@@ -17,6 +17,7 @@ from hierlandmarks.errors import UsageError
 from hierlandmarks.images import TarImages, decode, index_tar
 from hierlandmarks.releases import open_release
 from hierlandmarks.tables import read_csv
+from hierlandmarks.verification import exit_code, verify_folder
 from hierlandmarks_pipelines.mine import MineParams, run_mine
 from hierlandmarks_pipelines.mini import STAGE, MiniParams, build_release, categories, record_answers, write_world
 from hierlandmarks_pipelines.mini.answers import Answers
@@ -200,7 +201,13 @@ def test_the_folder_has_the_layout_of_gldv2(source: Path) -> None:
         assert (source / name).read_text(encoding="utf-8").split("\n")[0] == header
     rest = {f"{split}/images_000.tar" for split in ("train", "index", "test")}
     rest |= {f"md5sum/{split}/md5.images_000.txt" for split in ("train", "index", "test")}
-    assert set(hashes(source)) == {*columns, *rest, "responses-00000.jsonl.zst"}
+    assert set(hashes(source)) == {*columns, *rest, "dataset.json", "responses-00000.jsonl.zst"}
+
+
+def test_the_folder_is_verified_as_what_it_says_it_is(source: Path) -> None:
+    findings = verify_folder(source)
+    assert exit_code(findings) == 0, findings
+    assert [f.path for f in findings if f.facts and f.facts["ids_in_no_tar"] == 0] == ["train", "index", "test"]
 
 
 @pytest.mark.parametrize("split", ["train", "index", "test"])
