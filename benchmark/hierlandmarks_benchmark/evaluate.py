@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class EvaluateParams:
         examples: queries shown with what was found for them.
         results: results shown for each of them.
         seed: of the bootstrap.
+        device: `cpu` measures with the library; `cuda` (or `auto`, which takes it where there is one) with torch.
     """
 
     relevance: str = "proportional"
@@ -50,6 +52,7 @@ class EvaluateParams:
     examples: int = 8
     results: int = 8
     seed: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if min(self.resamples, self.examples, self.results) < 1:
@@ -122,7 +125,12 @@ def evaluate(
 
 def score(query: Side, gallery: Side | None, params: EvaluateParams) -> Report:
     """All metrics of `hierlandmarks.metrics` for queries against a gallery, or against each other where it is None."""
-    return evaluate_embeddings(
+    measure = evaluate_embeddings
+    if params.device != "cpu":
+        from hierlandmarks_benchmark import search
+
+        measure = partial(search.evaluate_embeddings, device=params.device)
+    return measure(
         query.vectors,
         query.labels,
         None if gallery is None else gallery.vectors,

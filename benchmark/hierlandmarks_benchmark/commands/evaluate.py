@@ -17,15 +17,16 @@ from hierlandmarks.tables import atomic_folder
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of evaluations to make (replaced).")
 @click.option("--relevance", default="proportional", show_default=True, help="Of H-AP: proportional or decomposed.")
 @click.option("--weight", "weights", multiple=True, type=float, help="Of decomposed, coarsest first; repeat it.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, or auto: cuda where there is one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def evaluate(
-    release: str, embeddings: Path, out: Path, relevance: str, weights: tuple[float, ...], as_json: bool
+    release: str, embeddings: Path, out: Path, relevance: str, weights: tuple[float, ...], device: str, as_json: bool
 ) -> None:
     """Score every entry's ranking on every level: H-AP, NDCG, ASI, and AP, mAP@R and recall per level."""
     from hierlandmarks_benchmark.evaluate import EvaluateParams
     from hierlandmarks_benchmark.evaluate import evaluate as run
 
-    params = EvaluateParams(relevance=relevance, weights=weights or None)
+    params = EvaluateParams(relevance=relevance, weights=weights or None, device=device)
     with atomic_folder(out) as folder:
         reports = run(release, embeddings, folder, params)
     text = "\n\n".join(f"{name}\n{report.to_text()}" for name, report in reports.items())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_every_entry_is_scored_as_the_metrics_say(tmp_path: Path, release: Path,
     frame = pd.read_parquet(tmp_path / "tiny" / "per_query.parquet")
     assert frame["query_id"].tolist() == hl.load(release, split="query").images["id"].tolist()
     assert frame["h_ap"].mean() == pytest.approx(expected["h_ap"])
+
+
+def test_torch_measures_the_same(tmp_path: Path, release: Path, embeddings: Path) -> None:
+    library = evaluate(release, embeddings, tmp_path / "library", QUICK)
+    torch = evaluate(release, embeddings, tmp_path / "torch", replace(QUICK, device="auto"))
+    for name, report in library.items():
+        assert torch[name].mean == pytest.approx(report.mean, abs=1e-6)
 
 
 def test_scores_do_not_travel_alone(tmp_path: Path, release: Path, embeddings: Path) -> None:
