@@ -22,6 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 VARIABLE = "HIERLANDMARKS_EXECUTOR"
+TIMEOUT = "20s"  # for the scheduler to answer
 AHEAD = 2  # pieces handed out for each worker: enough to keep it busy, few enough to keep memory flat
 _LOCAL = re.compile(r"(threads|processes)(?::([1-9]\d{0,3}))?")
 _chosen: ContextVar[str | None] = ContextVar("executor", default=None)
@@ -89,7 +90,7 @@ def _open(executor: str) -> Iterator[tuple[Executor, int]]:
     except ImportError:
         raise IncompleteError("Dask is not installed", do="pip install 'hierlandmarks[cluster]'") from None
     try:
-        client = Client(executor, timeout="20s", set_as_default=False)
+        client = Client(executor, timeout=TIMEOUT, set_as_default=False)
     except OSError as error:
         raise IncompleteError(f"no Dask scheduler answers at {executor}", got=str(error).splitlines()[0]) from error
     with client:

@@ -58,7 +58,7 @@ def _checked(release: Release, split: str, hierarchy: Hierarchy) -> Iterator[byt
             raise _wrong(split, first + bad, "the id", block["id"][bad].as_py(), "16 hex digits")
         ordered = np.concatenate([before[-1:], keys])
         if (ordered[1:] <= ordered[:-1]).any():
-            row = int(np.argmax(ordered[1:] <= ordered[:-1]))
+            row = int(np.argmax(ordered[1:] <= ordered[:-1])) + 1 - len(before[-1:])
             raise _wrong(split, first + row, "the order of ids", block["id"][row].as_py(), "a higher one")
         if (row := pc.index(pc.not_equal(block["split"], split), True).as_py()) >= 0:
             raise _wrong(split, first + row, "the split", block["split"][row].as_py(), split)
@@ -77,7 +77,7 @@ def _check_labels(
     for number, path in enumerate(distinct.tolist()):
         if tuple(path) not in known:
             row = int(np.argmax(rows.ravel() == number))
-            raise _wrong(split, first + row, "the codes", path, "a path of the hierarchy")
+            raise _wrong(split, first + row, "the path of codes", path, "a path of the hierarchy")
     for level, text in TEXT.items():
         column = block[level].combine_chunks()
         values = column.unique()

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,12 @@ class Shards:
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"shards": [*zip(self._paths, np.diff(self._starts), strict=True)], "pictures": self.pictures}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Shards.__init__(self, **state)
 
     def places(self) -> pa.Table:
         """Where each row's picture lies outside the shards: id, split, file, offset, size."""

@@ -110,7 +110,7 @@ def _shards(split: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
         "@id": f"{split}-shards",
         "name": f"{split}-shards",
         "description": f"The split {split} in {count} Parquet files.",
-        "encodingFormat": "application/vnd.apache.parquet",
+        "encodingFormat": "application/x-parquet",
         "includes": f"data/{split}-*.parquet",
     }
 

@@ -242,3 +242,90 @@ def test_levels_of_the_tiny_world() -> None:
         ["commons:Golden Gate", "commons:Tower Bridge", "commons:Ulm Minster", "commons:Loch Ness"]
     )
     assert level(bridges[:1], bridges).tolist() == [3, 2, 1, 0]
+
+
+# -- other forms --
+
+
+def test_json_and_networkx_and_back(tree: Hierarchy, tmp_path: Path) -> None:
+    tree.to_json(tmp_path / "tree.json")
+    assert Hierarchy.from_json(tmp_path / "tree.json") == tree
+    first = (tmp_path / "tree.json").read_bytes()
+    Hierarchy.from_json(tmp_path / "tree.json").to_json(tmp_path / "tree.json")
+    assert (tmp_path / "tree.json").read_bytes() == first
+    assert Hierarchy.from_networkx(tree.graph) == tree
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        ("{}", TableError, "is no hierarchy; expected a list of nodes"),
+        ("[1]", TableError, "is no hierarchy"),
+        ('[{"node_id": "root"}]', TableError, "a node is not readable; got 'parent_id'"),
+        ("[", TableError, "not valid JSON"),
+        ("[]", HierarchyError, "needs one root"),
+    ],
+)
+def test_json_that_is_no_tree(tmp_path: Path, content: str, error: type[Exception], words: str) -> None:
+    (tmp_path / "tree.json").write_text(content)
+    with pytest.raises(error, match=words):
+        Hierarchy.from_json(tmp_path / "tree.json")
+    with pytest.raises(MissingDataError):
+        Hierarchy.from_json(tmp_path / "nowhere.json")
+
+
+def test_graphs_that_are_no_tree(tree: Hierarchy) -> None:
+    graph = tree.graph.copy()
+    graph.add_edge("k:n", "l:church")
+    with pytest.raises(HierarchyError, match="l:church has two parents; got 'k:h' and 'k:n'"):
+        Hierarchy.from_networkx(graph)
+    graph = tree.graph.copy()
+    del graph.nodes["p:Ulm"]["code"]
+    with pytest.raises(HierarchyError, match="p:Ulm lacks code"):
+        Hierarchy.from_networkx(graph)
+    graph = tree.graph.copy()
+    graph.remove_edge("root", "k:n")
+    with pytest.raises(HierarchyError, match="needs one root"):
+        Hierarchy.from_networkx(graph)
+
+
+def test_common_ancestors_of_many_are_those_of_networkx(tree: Hierarchy) -> None:
+    nodes = [row[0] for row in ROWS]
+    pairs = [(a, b) for a in nodes for b in nodes]
+    expected = [nx.lowest_common_ancestor(tree.graph, a, b) for a, b in pairs]
+    assert tree.lowest_common_ancestors(*zip(*pairs, strict=True)).tolist() == expected
+    assert tree.lowest_common_ancestors([], []).tolist() == []
+    with pytest.raises(UsageError, match="no node 'p:Nowhere'"):
+        tree.lowest_common_ancestors(["p:Ulm"], ["p:Nowhere"])
+    with pytest.raises(UsageError, match="as many nodes"):
+        tree.lowest_common_ancestors(["p:Ulm"], [])
+    with pytest.raises(UsageError, match="no node ''"):
+        tree.lowest_common_ancestors([""], ["p:Ulm"])
+
+
+def test_codes_of_a_level(tree: Hierarchy) -> None:
+    assert tree.codes("label").tolist() == [[-1, 0, 0], [-1, 1, 1]]
+    with pytest.raises(UsageError, match="did you mean label"):
+        tree.codes("labels")
+
+
+def test_other_sets_load_the_same_way() -> None:
+    """Seven columns as iNaturalist has them, and CUB's species with family and order."""
+    ranks = ["species", "genus", "family", "order", "class", "phylum", "kingdom"]
+    animals = [
+        ("Corvus corax", "Corvus", "Corvidae", "Passeriformes", "Aves", "Chordata", "Animalia"),
+        ("Corvus corone", "Corvus", "Corvidae", "Passeriformes", "Aves", "Chordata", "Animalia"),
+        ("Pica pica", "Pica", "Corvidae", "Passeriformes", "Aves", "Chordata", "Animalia"),
+        ("Quercus robur", "Quercus", "Fagaceae", "Fagales", "Magnoliopsida", "Tracheophyta", "Plantae"),
+    ]
+    frame = pd.DataFrame(animals, columns=ranks)
+    found = Hierarchy.from_columns(frame)
+    assert found.levels == tuple(ranks)
+    labels = found.encode(frame)
+    assert level(labels[:1], labels).tolist() == [7, 6, 5, 0]
+    first = found.lowest_common_ancestors(["species:Corvus corax"] * 3, [f"species:{row[0]}" for row in animals[1:]])
+    assert first.tolist() == ["genus:Corvus", "family:Corvidae", "root"]
+    cub = pd.DataFrame(
+        {"class": ["001.Laysan_Albatross", "002.Sooty_Albatross"], "family": "Diomedeidae", "order": "P"}
+    )
+    assert level(*Hierarchy.from_columns(cub).encode(cub)[:, None]).tolist() == [2]
