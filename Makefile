@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check soak install perf card clean
+.PHONY: demo test check soak install perf fuzz baselines card clean
 
 # The main job: the whole way on the bundled world, from landmarks to a leaderboard page.
 demo: $(READY)
@@ -39,6 +39,17 @@ $(READY): pyproject.toml constraints.txt
 perf: $(READY)
 	$(BIN)/python benchmark/perf/losses.py
 	$(BIN)/python benchmark/perf/metrics.py
+	$(BIN)/python benchmark/perf/leaderboard.py
+
+# 10,000 damaged submissions: each refused in one sentence, or read as the right thing.
+fuzz: $(READY)
+	PYTHONPATH=pipelines:benchmark $(BIN)/python -m tests.fuzz 10000
+
+# The baselines that need no training, as entries of the track mini, and the page of them.
+baselines: $(READY)
+	for name in random oracle colour-histogram untrained; do $(BIN)/hierlandmarks bench submit --track mini \
+		--model baseline:$$name --name mini-$$name --method $$name --trained-on nothing --out out/baselines || exit; done
+	$(BIN)/hierlandmarks bench leaderboard --submissions out/baselines --out out/leaderboard
 
 # What is derived: the command line reference and the dataset card.
 card: $(READY)

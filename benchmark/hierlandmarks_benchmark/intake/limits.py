@@ -74,6 +74,8 @@ def guarded(path: Path, what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def bounded_memory(extra: int) -> Iterator[None]:
     """Let this process allocate at most so many bytes more, where the system can say so (Linux)."""
+    pool = pa.default_memory_pool()
+    pa.allocate_buffer(1 << 20, memory_pool=pool)  # it may set a gigabyte aside at its first use
     try:
         import resource
 
@@ -84,8 +86,7 @@ def bounded_memory(extra: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = pages * resource.getpagesize() + extra
     limits = [limit for limit in (soft, hard, wanted) if limit != resource.RLIM_INFINITY]
-    pool = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())  # others set a gigabyte aside at the first byte
+    pa.set_memory_pool(pa.system_memory_pool())
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
     try:
         yield
