@@ -146,6 +146,7 @@ class Dataset:
         self._shards = release.rows(split, self._columns)
         folder = root if root is not None else self._shards.folder
         self._tars = TarImages(folder) if folder is not None else None
+        self._count = len(self._shards) if rows is None else len(rows)
 
     @property
     def content_hash(self) -> str:
@@ -200,9 +201,9 @@ class Dataset:
     def image_bytes(self, i: int) -> bytes:
         """The picture of row i as it was encoded (JPEG); errors as `image`."""
         i = operator.index(i)
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"there is no image {i} among {len(self)}")
-        i %= len(self)
+        if not -self._count <= i < self._count:
+            raise IndexError(f"there is no image {i} among {self._count}")
+        i %= self._count
         content = self._shards.picture(i if self._rows is None else int(self._rows[i]))
         return content if content is not None else self._outside(i)
 
@@ -212,7 +213,8 @@ class Dataset:
         Raises:
             UsageError: there is no such image among these.
         """
-        return self._places.find([ids] if isinstance(ids, str) else ids)
+        places = self._places
+        return np.array([places.find_one(ids)]) if isinstance(ids, str) else places.find(ids)
 
     def levels(self, other: Dataset) -> Ints:
         """The level of every image of this set with every one of another, N x M; see `hierarchy.level`."""
@@ -270,7 +272,7 @@ class Dataset:
         return Dataset(self._release, self.split, rows=rows, columns=self._columns, root=self._root)
 
     def __len__(self) -> int:
-        return len(self._shards) if self._rows is None else len(self._rows)
+        return self._count
 
     def __repr__(self) -> str:
         codes = dict(zip(LEVELS, self.labels.T, strict=True))

@@ -20,7 +20,7 @@ from hierlandmarks.releases import Release, release_hash
 from hierlandmarks.schema import LEVELS, RELEASE
 from hierlandmarks.tables import ROW_GROUP, block_hash, join_hashes
 
-TEXT = {"label": "hierarchical_label", "kind": "natural_or_human_made"}
+TEXT = {1: "hierarchical_label", 2: "natural_or_human_made"}  # of a label column
 
 
 def check_rows(release: Release) -> None:
@@ -50,7 +50,7 @@ def check_rows(release: Release) -> None:
 
 
 def _checked(release: Release, split: str, hierarchy: Hierarchy) -> Iterator[bytes]:
-    names = {level: hierarchy.names(level) for level in TEXT}
+    names = {column: hierarchy.names(hierarchy.levels[column]) for column in TEXT}
     first, before = 0, np.empty(0, dtype=np.uint64)
     for block in _blocks(release, split):
         keys, bad = keys_of(block["id"])
@@ -68,7 +68,7 @@ def _checked(release: Release, split: str, hierarchy: Hierarchy) -> Iterator[byt
 
 
 def _check_labels(
-    block: pa.Table, split: str, first: int, hierarchy: Hierarchy, names: dict[str, dict[int, str]]
+    block: pa.Table, split: str, first: int, hierarchy: Hierarchy, names: dict[int, dict[int, str]]
 ) -> None:
     codes = np.stack([block[name].to_numpy() for name in LEVELS], axis=1)
     distinct, rows = np.unique(codes, axis=0, return_inverse=True)
@@ -78,11 +78,11 @@ def _check_labels(
         if tuple(path) not in known:
             row = int(np.argmax(rows.ravel() == number))
             raise _wrong(split, first + row, "the path of codes", path, "a path of the hierarchy")
-    for level, text in TEXT.items():
-        column = block[level].combine_chunks()
-        values = column.unique()
-        spelled = pa.array([names[level].get(code, "") for code in values.to_pylist()], pa.string())
-        expected = spelled.take(pc.index_in(column, value_set=values))
+    for column, text in TEXT.items():
+        code = block[LEVELS[column]].combine_chunks()
+        values = code.unique()
+        spelled = pa.array([names[column].get(value, "") for value in values.to_pylist()], pa.string())
+        expected = spelled.take(pc.index_in(code, value_set=values))
         if (row := pc.index(pc.equal(block[text], expected), False).as_py()) >= 0:
             raise _wrong(split, first + row, text, repr(block[text][row].as_py()), repr(expected[row].as_py()))
 

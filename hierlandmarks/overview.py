@@ -30,10 +30,11 @@ class _Counts:
 
 
 def overview(splits: Iterable[tuple[str, pa.Table]], hierarchy: Hierarchy) -> dict[str, Any]:
-    """Count what is in a dataset; linear in rows, a few passes over columns, one split in memory at a time.
+    """Count what is in a dataset; linear in rows, a few passes over columns, one piece in memory at a time.
 
     Args:
-        splits: name and rows of each split, with `COLUMNS` of `schema.RELEASE` at least; taken one by one.
+        splits: name and rows of each split, with `COLUMNS` of `schema.RELEASE` at least; taken one by one. A split may
+            come in several pieces.
         hierarchy: the tree their codes belong to.
 
     Returns:
@@ -43,7 +44,10 @@ def overview(splits: Iterable[tuple[str, pa.Table]], hierarchy: Hierarchy) -> di
         (label source -> landmarks, by id in their space), `shared` (pair of splits -> landmarks in both).
         Landmarks are distinct leaves except in `sources`; one that is in two splits counts once in `labels`.
     """
-    counts = {name: _count(table) for name, table in splits}
+    counts: dict[str, _Counts] = {}
+    for name, table in splits:
+        found = _count(table)
+        counts[name] = _merged(counts[name], found) if name in counts else found
     return {
         "splits": {name: _sizes(found) for name, found in counts.items()},
         "tree": {name: len(hierarchy.names(name)) for name in reversed(hierarchy.levels)},
@@ -62,6 +66,18 @@ def _count(table: pa.Table) -> _Counts:
     leaves = np.unique(placed["landmark"].to_numpy())
     sources = _distinct(table, ("space", "landmark_id", "label_source")).filter(pc.field("landmark_id") != "")
     return _Counts(table.num_rows, placed, leaves[leaves >= 0], _frequencies(table["license"]), sources)
+
+
+def _merged(a: _Counts, b: _Counts) -> _Counts:
+    placed = pa.concat_tables([a.placed, b.placed]).group_by(["landmark", "label"]).aggregate([("count_all", "sum")])
+    sources = pa.concat_tables([table.drop_columns("count_all") for table in (a.sources, b.sources)])
+    return _Counts(
+        images=a.images + b.images,
+        placed=placed.rename_columns({"count_all_sum": "count_all"}),
+        leaves=np.union1d(a.leaves, b.leaves),
+        licences=_by_frequency(a.licences, b.licences),
+        sources=_distinct(sources, tuple(sources.column_names)),
+    )
 
 
 def _distinct(table: pa.Table, columns: tuple[str, ...]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.imageids import keys_of
+from hierlandmarks.images import IMAGE_ID
 
 Ints = npt.NDArray[np.int64]
 FOLDER = {"index": "index", "query": "test"}  # of a split's pictures in GLDv2's layout; those of the others in `train`
@@ -34,8 +36,10 @@ class Places:
                 f"the id of row {bad + 1} is wrong", got=repr(table["id"][bad].as_py()), expected="16 hex digits"
             )
         self._splits, self._split = _encoded(table["split"])
-        self._files, self._file = _encoded(table["file"])
-        self._offset, self._size = (pc.fill_null(table[name], -1).to_numpy() for name in ("offset", "size"))
+        self._files, file = _encoded(table["file"])
+        offset, size = (pc.fill_null(table[name], -1).to_numpy() for name in ("offset", "size"))
+        # One picture at a time: a memoryview gives a plain number in a third of the time an array takes.
+        self._offset, self._size, self._file_of = offset.data, size.data, file.data
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -46,13 +50,26 @@ class Places:
 
     def at(self, row: int) -> tuple[str, int | None, int | None]:
         """File, offset and size; the file alone where it is the picture."""
-        offset = int(self._offset[row])
-        return self._files[self._file[row]], *((None, None) if offset < 0 else (offset, int(self._size[row])))
+        file, offset = self._files[self._file_of[row]], self._offset[row]
+        return (file, None, None) if offset < 0 else (file, offset, self._size[row])
 
     def extracted(self, row: int) -> str:
         """Where the picture lies if its tar was extracted: `train/a/b/c/ID.jpg`."""
         image = self.id(row)
         return "/".join([FOLDER.get(self._splits[self._split[row]], "train"), *image[:3], f"{image}.jpg"])
+
+    def find_one(self, image: str) -> int:
+        """The row of one image; as `find`, and ten times faster for one.
+
+        Raises:
+            UsageError: there is no such image.
+        """
+        if IMAGE_ID.fullmatch(image):
+            key, order = int(image, 16), self._order
+            place = bisect_left(self._sorted, key)
+            if place < len(self) and self._sorted[place] == key:
+                return place if order is None else int(order[place])
+        raise UsageError(f"there is no image {image!r}", do="check the split, and that ids are text")
 
     def find(self, ids: Sequence[str]) -> Ints:
         """Rows of images by id, the first where one is in several splits.
@@ -74,6 +91,10 @@ class Places:
         if bad is not None:
             raise UsageError(f"there is no image {ids[bad]!r}", do="check the split, and that ids are text")
         return np.empty(0, dtype=np.int64)
+
+    @cached_property
+    def _sorted(self) -> memoryview:
+        return (self.keys if self._order is None else self.keys[self._order]).data
 
     @cached_property
     def _order(self) -> Ints | None:

@@ -38,7 +38,9 @@ TRAPS = """\
 * The label `"ocean area "` ends in a space, in GLDv2's files and here; `castle / fort` holds a slash.
 * Ids are text: 16 hex digits, some of which look like numbers.
 * Canal, garden, parks, trail and agricultural land count as natural.
-* Integer codes belong to one version of the hierarchy; across versions join on the ids in `hierarchy.csv`.\
+* Integer codes mean the same in every version that continues this one: `classes.csv` only grows. Across other releases
+  join on the ids in `hierarchy.csv`.
+* `usage` is Public or Private for the queries that GLDv2's retrieval ground truth scores, and empty elsewhere.\
 """
 
 LICENCE = """\

@@ -158,7 +158,7 @@ def write_release(
     if params.rows_per_shard < 1:
         raise UsageError("a shard needs rows", got=f"rows_per_shard {params.rows_per_shard}", expected="1 or more")
     read = _reader(splits, source) if params.image_bytes else None
-    facts = overview(((name, part.table(COLUMNS)) for name, part in splits.items()), hierarchy)
+    facts = overview(((name, block) for name, part in splits.items() for block in part.blocks(COLUMNS)), hierarchy)
     files: dict[str, Any] = {}
     written: dict[str, dict[str, Any]] = {}
     for split, part in splits.items():

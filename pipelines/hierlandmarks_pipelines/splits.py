@@ -7,7 +7,7 @@ made from the same Commons category move together. A label with one landmark sta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from hierlandmarks.errors import CorruptInputError, TableError, UsageError
 from hierlandmarks.schema import SPLITS
 
 SPACE_OF = {"train": "train", "train_clean": "train", "validation": "train", "index": "index", "query": "index"}
+BLOCK = 1 << 19  # rows
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -53,6 +54,11 @@ class Part:
         if "split" in found:
             found["split"] = pa.repeat(pa.scalar(self.split), len(wanted))
         return pa.table(found)
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """These columns of all rows, so many at a time that memory stays flat."""
+        for start in range(0, len(self), BLOCK):
+            yield self.table(columns, start, BLOCK)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -141,13 +147,13 @@ def _chosen(rows: pa.Table, group: Ints, usable: Bools, share: float, seed: int)
 
     Chance is a hash of the seed and of the landmark's or label's name, so a new landmark changes only its own label.
     """
-    candidates = np.flatnonzero(usable)
-    keys = rows.select(["hierarchical_label", "space", "landmark_id"]).take(pa.array(candidates))
-    table = pa.table({name: _plain(keys[name]) for name in keys.column_names} | {"group": pa.array(group[candidates])})
-    frame = table.group_by(table.column_names).aggregate([]).to_pandas()
+    names = ["hierarchical_label", "space", "landmark_id", "group"]
+    keys = Part(rows.select(names[:3]).append_column("group", pa.array(group)), np.flatnonzero(usable), "")
+    found = [block.group_by(names).aggregate([]) for block in keys.blocks(names)]
+    frame = (pa.concat_tables(found).group_by(names).aggregate([]) if found else keys.table(names)).to_pandas()
     frame = frame.sort_values(["space", "landmark_id"]).drop_duplicates("group")  # by its first id
-    names = (frame["space"] + " " + frame["landmark_id"]).tolist()
-    frame = frame.assign(order=[_chance(f"{seed} {name}") for name in names]).sort_values("order", kind="stable")
+    ids = (frame["space"] + " " + frame["landmark_id"]).tolist()
+    frame = frame.assign(order=[_chance(f"{seed} {name}") for name in ids]).sort_values("order", kind="stable")
     sizes = frame["hierarchical_label"].value_counts()
     quotas = {label: min(int(share * size + _chance(f"{seed} {label}")), size - 1) for label, size in sizes.items()}
     quota = frame["hierarchical_label"].map(quotas).astype(np.int64)
