@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hierlandmarks.errors import UsageError
 from hierlandmarks_benchmark.losses.eager import Pull
+from hierlandmarks_benchmark.losses.sharing import Share, instead_of_torch_threads, whole
 from hierlandmarks_benchmark.losses.surrogate import Surrogate
 
 BACKENDS = ("auto", "eager", "numba", "triton")
@@ -58,13 +59,10 @@ def ranks_function(name: str, device: torch.device) -> RanksFunction:
     return eager.ranks
 
 
-def threads_for(name: str, device: torch.device) -> AbstractContextManager[None]:
-    """Around the work on one block: the numba backend shares the cores with torch by turns."""
-    if (_best(device) if name == "auto" else name) != "numba":
-        return nullcontext()
-    from hierlandmarks_benchmark.losses import compiled
-
-    return compiled.instead_of_torch_threads()
+def sharing_for(name: str, device: torch.device) -> AbstractContextManager[Share]:
+    """Around one call of a loss: the numba backend has its own threads, the others leave them to torch."""
+    name = _best(device) if name == "auto" else name
+    return instead_of_torch_threads() if name == "numba" else nullcontext(whole)
 
 
 def _best(device: torch.device) -> str:

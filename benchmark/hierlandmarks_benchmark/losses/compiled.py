@@ -1,19 +1,10 @@
-"""Backend `numba`: the ranks compiled for the CPU, the rows of a block shared among torch's number of threads.
+"""Backend `numba`: the ranks compiled for the CPU.
 
-Same algorithm and same interface as `eager`; see `compiled_kernels` for what is visited and what is summed ahead.
-Plain threads run the compiled loops, which hold no interpreter lock: they obey ``torch.set_num_threads`` and are safe
-beside forked workers, where a second OpenMP would not be. Rows are independent, so the result does not depend on the
-number of threads.
+Same algorithm and same interface as `eager`; see `compiled_kernels` for what is visited and what is summed ahead. One
+thread does one call, without the interpreter lock; `sharing` makes the calls for several threads.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -35,7 +26,6 @@ from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurroga
 _TAIL = {np.dtype(np.float32): 3.5, np.dtype(np.float64): 7.2}
 # e^(± half of it) stays within the type.
 _SPREAD = {np.dtype(np.float32): 160.0, np.dtype(np.float64): 1300.0}
-_threads: ContextVar[int] = ContextVar("threads", default=0)
 _MOST_BUCKETS = 512
 _ITEMS_A_BUCKET = 8
 # With fewer, visiting every pair is faster than sorting most of them out.
@@ -62,11 +52,11 @@ def _sup_ranks(
     offset = surrogate.plateau + surrogate.start + surrogate.jump
     tail = _TAIL[layout.values.dtype] * surrogate.tau
     far = Far(surrogate.tau, surrogate.delta, surrogate.rho, offset, tail, _SPREAD[layout.values.dtype])
-    _over_rows(layout, lambda first, last: sup_ranks(layout, worth, step, far, rank, hrank, first, last))
+    sup_ranks(layout, worth, step, far, rank, hrank)
 
     def pull(grad_rank: Tensor, _: Tensor) -> Tensor:
         weights, grad = grad_rank.contiguous().numpy(), np.empty(scores.shape, layout.values.dtype)
-        _over_rows(layout, lambda first, last: sup_pull(layout, weights, step, far, grad, depth, first, last))
+        sup_pull(layout, weights, step, far, grad, depth)
         return torch.from_numpy(grad)
 
     return torch.from_numpy(rank), torch.from_numpy(hrank), pull
@@ -80,12 +70,12 @@ def _smooth_ranks(
     rank, hrank = _starting_ranks(scores)
     never = float(np.finfo(layout.values.dtype).max) / 4
     step = _step(layout, surrogate.tau, never, 0.0, 0.0, 0.0, 1.0)
-    _over_rows(layout, lambda first, last: smooth_ranks(layout, worth, step, rank, hrank, first, last))
+    smooth_ranks(layout, worth, step, rank, hrank)
 
     def pull(grad_rank: Tensor, grad_hrank: Tensor) -> Tensor:
         weights, hweights = grad_rank.contiguous().numpy(), grad_hrank.contiguous().numpy()
         grad = np.empty(scores.shape, layout.values.dtype)
-        _over_rows(layout, lambda first, last: smooth_pull(layout, worth, weights, hweights, step, grad, first, last))
+        smooth_pull(layout, worth, weights, hweights, step, grad)
         return torch.from_numpy(grad)
 
     return torch.from_numpy(rank), torch.from_numpy(hrank), pull
@@ -117,36 +107,5 @@ def _laid_out(scores: Tensor, levels: Tensor, depth: int, buckets: int, tau: flo
         offsets=np.empty((rows, (depth + 1) * buckets + 1), np.int32),
         frames=np.empty((rows, 3), numbers.dtype),
     )
-    _over_rows(layout, lambda first, last: pack(numbers, kinds, buckets, tau, layout, first, last))
+    pack(numbers, kinds, buckets, tau, layout)
     return layout
-
-
-@contextmanager
-def instead_of_torch_threads() -> Iterator[None]:
-    """Keep torch to one thread inside, and give this backend its threads.
-
-    After each parallel operation torch's OpenMP workers spin for milliseconds on the cores the compiled loops need.
-    """
-    threads = torch.get_num_threads()
-    token = _threads.set(threads)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        _threads.reset(token)
-
-
-def _over_rows(layout: Layout, task: Callable[[int, int], None]) -> None:
-    """Call task(first, last) on as many parts of the rows as torch has threads; the caller does the first."""
-    rows, threads = len(layout.values), _threads.get() or torch.get_num_threads()
-    bounds = [rows * part // threads for part in range(threads + 1)]
-    others = [_pool().submit(task, *bound) for bound in pairwise(bounds[1:])]
-    task(bounds[0], bounds[1])
-    for other in others:
-        other.result()
-
-
-@lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="rank-loss")

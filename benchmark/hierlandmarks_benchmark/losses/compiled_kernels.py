@@ -138,17 +138,14 @@ def window(offsets: Array, frame: Array, level: int, buckets: int, low: float, h
 
 
 @jit
-def sup_ranks(
-    layout: Layout, relevance: Array, step: Step, far: Far, rank: Array, hrank: Array, first: int, last: int
-) -> None:
-    """SupRank and H-rank of the positives of the rows first … last − 1; other entries stay as they are.
+def sup_ranks(layout: Layout, relevance: Array, step: Step, far: Far, rank: Array, hrank: Array) -> None:
+    """SupRank and H-rank of the positives of every row; other entries stay as they are.
 
     Args:
         layout: as `pack` fills it.
         relevance: b × (L + 1) float64.
         step: H⁻ near the positive; far: elsewhere.
         rank: b × M float64, receives; hrank likewise.
-        first: and last: the rows to do.
     """
     depth = relevance.shape[1] - 1
     buckets = (layout.offsets.shape[1] - 1) // (depth + 1)
@@ -157,7 +154,7 @@ def sup_ranks(
     sums = np.empty(width // LANES + depth + 2)
     real = layout.values.dtype.type
     reach, near = real(far.tail), np.empty(width, layout.values.dtype)
-    for row in range(first, last):
+    for row in range(len(layout.values)):
         values, offsets, frame = layout.values[row], layout.offsets[row], layout.frames[row]
         high = np.float64(frame[2])
         fits = powers_of(values, int(offsets[-1]), frame, far, near)
@@ -197,17 +194,14 @@ def sup_ranks(
 
 
 @jit
-def sup_pull(
-    layout: Layout, weights: Array, step: Step, far: Far, grad: Array, depth: int, first: int, last: int
-) -> None:
-    """Gradient of Σ weights · SupRank with respect to the scores of the rows first … last − 1.
+def sup_pull(layout: Layout, weights: Array, step: Step, far: Far, grad: Array, depth: int) -> None:
+    """Gradient of Σ weights · SupRank with respect to the scores.
 
     Args:
         layout: and step, far: as for `sup_ranks`.
         weights: b × M float64, d loss/d rank; read where the level is at least 1.
         grad: b × M, receives.
         depth: L.
-        first: and last: the rows to do.
     """
     buckets = (layout.offsets.shape[1] - 1) // (depth + 1)
     width = layout.values.shape[1]
@@ -217,7 +211,7 @@ def sup_pull(
     grads = np.empty(width, layout.values.dtype)
     real = layout.values.dtype.type
     reach, near = real(far.tail), np.empty(width, layout.values.dtype)
-    for row in range(first, last):
+    for row in range(len(layout.values)):
         values, offsets, frame = layout.values[row], layout.offsets[row], layout.frames[row]
         high = np.float64(frame[2])
         grads[:], rises[:], series[:] = 0.0, 0.0, 0.0
@@ -277,12 +271,10 @@ def _spread(offsets: Array, buckets: int, powers: Array, rises: Array, series: A
 
 
 @jit
-def smooth_ranks(
-    layout: Layout, relevance: Array, step: Step, rank: Array, hrank: Array, first: int, last: int
-) -> None:
-    """Smooth rank and H-rank of the positives of the rows first … last − 1; arguments as for `sup_ranks`."""
+def smooth_ranks(layout: Layout, relevance: Array, step: Step, rank: Array, hrank: Array) -> None:
+    """Smooth rank and H-rank of the positives of every row; arguments as for `sup_ranks`."""
     depth, never = relevance.shape[1] - 1, layout.values.dtype.type(0)
-    for row in range(first, last):
+    for row in range(len(layout.values)):
         values, offsets = layout.values[row], layout.offsets[row]
         for own in range(1, depth + 1):
             _, item, stop = segment(offsets, own, 1)
@@ -299,15 +291,13 @@ def smooth_ranks(
 
 
 @jit
-def smooth_pull(
-    layout: Layout, relevance: Array, weights: Array, hweights: Array, step: Step, grad: Array, first: int, last: int
-) -> None:
+def smooth_pull(layout: Layout, relevance: Array, weights: Array, hweights: Array, step: Step, grad: Array) -> None:
     """Gradient of Σ weights · rank + hweights · hrank; arguments as for `smooth_ranks` and `sup_pull`."""
     depth = relevance.shape[1] - 1
     grads = np.empty(layout.values.shape[1], layout.values.dtype)
     real = layout.values.dtype.type
     never = real(0)
-    for row in range(first, last):
+    for row in range(len(layout.values)):
         values, columns, offsets = layout.values[row], layout.columns[row], layout.offsets[row]
         grads[:] = 0.0
         for own in range(1, depth + 1):

@@ -61,11 +61,11 @@ def seam(place: int, level: int) -> int:
 
 
 @jit_strict
-def pack(scores: Array, levels: Array, buckets: int, tau: float, layout: Layout, first: int, last: int) -> None:
-    """Lay out the rows first … last − 1 of scores, b × M, and levels, b × M int8; tau is the unit of DUMMY_DROP."""
+def pack(scores: Array, levels: Array, buckets: int, tau: float, layout: Layout) -> None:
+    """Lay out scores, b × M, by levels, b × M int8; tau is the unit of DUMMY_DROP."""
     count = scores.shape[1]
     keys = np.empty(count, np.int32)
-    for row in range(first, last):
+    for row in range(len(scores)):
         values, columns, starts, frame = (
             layout.values[row],
             layout.columns[row],

@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hierlandmarks_benchmark.losses.backends import ranks_function, threads_for
+from hierlandmarks_benchmark.losses.backends import ranks_function, sharing_for
 from hierlandmarks_benchmark.losses.checks import Batch, check_batch, check_level
 from hierlandmarks_benchmark.losses.criteria import Criterion
 from hierlandmarks_benchmark.losses.levels import Relevance, level_counts, pair_levels
+from hierlandmarks_benchmark.losses.sharing import Share
 from hierlandmarks_benchmark.losses.surrogate import Surrogate
 
 _BLOCK_SCORES = {"cpu": 1 << 18}  # larger ones need more memory, smaller ones more changes of hands
 _BLOCK_SCORES_DEVICE = 1 << 22
 _LEAST_ROWS = 64  # fewer make the matrix products slow
+_LEAST_SHARE = 1 << 14  # of scores a thread: for fewer, handing over costs more than it saves
 
 
 @dataclass(frozen=True)
@@ -71,58 +73,88 @@ def rank_loss(
     Raises:
         UsageError: (a ValueError) an argument of wrong shape, type or value; a backend that is not there.
     """
-    batch = check_batch(embeddings, labels, ref_emb, ref_labels)
-    if loss.column is not None:
-        check_level(loss.column, batch.labels)
-    inputs = batch.embeddings, batch.references
-    if not torch.is_grad_enabled():
-        inputs = batch.embeddings.detach(), batch.references.detach()
-    value: Tensor = _RankLossFunction.apply(*inputs, loss, batch)  # type: ignore[no-untyped-call]
-    return value
+    # What is no tensor is refused inside; torch's threads must rest before the first check of a tensor already.
+    device = getattr(embeddings, "device", torch.device("cpu"))
+    with sharing_for(loss.backend, device) as share:
+        batch = check_batch(embeddings, labels, ref_emb, ref_labels)
+        if loss.column is not None:
+            check_level(loss.column, batch.labels)
+        inputs = batch.embeddings, None if batch.own_reference else batch.references
+        if not torch.is_grad_enabled():
+            inputs = batch.embeddings.detach(), None
+        value: Tensor = _RankLossFunction.apply(*inputs, loss, batch, share)  # type: ignore[no-untyped-call]
+        return value
 
 
 class _RankLossFunction(torch.autograd.Function):
-    """Computes value and gradients together; backward only scales what is already there."""
+    """Computes value and gradients together; backward only scales what is already there.
+
+    A batch that is its own reference set is handed over once, as embeddings, and gets both gradients as their sum.
+    """
 
     @staticmethod
-    def forward(ctx: Any, embeddings: Tensor, references: Tensor, loss: RankLoss, batch: Batch) -> Tensor:
+    def forward(
+        ctx: Any, embeddings: Tensor, references: Tensor | None, loss: RankLoss, batch: Batch, share: Share
+    ) -> Tensor:
         needs = ctx.needs_input_grad[:2]
         with torch.autocast(embeddings.device.type, enabled=False):
-            value, grads = _value_and_gradients(loss, batch, needs[0], needs[1])
+            value, grads = _value_and_gradients(loss, batch, share, needs[0], needs[1])
         ctx.save_for_backward(*grads)
+        ctx.backend = loss.backend
         return value
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        grads = [grad if grad is None else grad * grad_output for grad in ctx.saved_tensors]
-        return (*grads, None, None)
+        with sharing_for(ctx.backend, grad_output.device):
+            grads = [grad if grad is None else grad * grad_output for grad in ctx.saved_tensors]
+        return (*grads, None, None, None)
 
 
 def _value_and_gradients(
-    loss: RankLoss, batch: Batch, to_queries: bool, to_references: bool
+    loss: RankLoss, batch: Batch, share: Share, to_queries: bool, to_references: bool
 ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None]]:
     queries, references = batch.embeddings.detach(), batch.references.detach()
-    grad_queries = torch.empty_like(queries) if to_queries else None
+    grad_queries = torch.zeros_like(queries) if to_queries else None
     grad_references = torch.zeros_like(references) if to_references else None
-    depth = batch.labels.shape[1] if loss.column is None else 1
-    total = torch.zeros((), dtype=torch.float64, device=queries.device)
+    sinks = grad_queries, grad_queries if batch.own_reference else grad_references
     budget = _BLOCK_SCORES.get(queries.device.type, _BLOCK_SCORES_DEVICE)
     step = max(_LEAST_ROWS, budget // len(references))
-    for first in range(0, len(queries), step):
-        rows = slice(first, min(first + step, len(queries)))
+    sums = [
+        _block(loss, batch, sinks, share, first, min(first + step, len(queries)))
+        for first in range(0, len(queries), step)
+    ]
+    return (torch.stack(sums).sum() / len(queries)).to(queries.dtype), (grad_queries, grad_references)
+
+
+def _block(
+    loss: RankLoss, batch: Batch, sinks: tuple[Tensor | None, Tensor | None], share: Share, first: int, last: int
+) -> Tensor:
+    """Sum of the losses of the queries first … last − 1; their gradients are added to the sinks."""
+    queries, references = batch.embeddings.detach(), batch.references.detach()
+    to_queries, to_references = sinks
+    needs_grad = to_queries is not None or to_references is not None
+    depth = batch.labels.shape[1] if loss.column is None else 1
+
+    def part(rows: slice) -> tuple[slice, Tensor, Tensor | None]:
         scores = queries[rows] @ references.T
-        with threads_for(loss.backend, queries.device):
-            value, grad = _block(loss, scores, _levels(loss, batch, rows), depth, to_queries or to_references)
-        total += value
-        if grad is None:
-            continue
-        grad /= len(queries)
-        if grad_queries is not None:
-            torch.mm(grad, references, out=grad_queries[rows])
-        if grad_references is not None:
-            grad_references.addmm_(grad.T, queries[rows])
-    return (total / len(queries)).to(queries.dtype), (grad_queries, grad_references)
+        value, grad = _scores_gradient(loss, scores, _levels(loss, batch, rows), depth, needs_grad)
+        if grad is not None:
+            grad /= len(queries)
+            if to_queries is not None:
+                to_queries[rows].addmm_(grad, references)
+        return rows, value, grad
+
+    parts = share(first, last, -(-_LEAST_SHARE // len(references)), part)
+
+    def pull(columns: slice) -> None:
+        for rows, _, grad in parts:
+            if grad is not None and to_references is not None:
+                to_references[columns].addmm_(grad[:, columns].T, queries[rows])
+
+    if to_references is not None:
+        share(0, len(references), -(-_LEAST_SHARE // (last - first)), pull)
+    return torch.stack([value for _, value, _ in parts]).sum()
 
 
 def _levels(loss: RankLoss, batch: Batch, rows: slice) -> Tensor:
@@ -134,7 +166,7 @@ def _levels(loss: RankLoss, batch: Batch, rows: slice) -> Tensor:
     return (levels == batch.labels.shape[1] - column).to(torch.int8)
 
 
-def _block(
+def _scores_gradient(
     loss: RankLoss, scores: Tensor, levels: Tensor, depth: int, needs_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Sum of the losses of some queries and, if asked for, its gradient with respect to their scores."""

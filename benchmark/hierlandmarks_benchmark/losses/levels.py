@@ -29,10 +29,10 @@ def pair_levels(labels: Tensor, ref_labels: Tensor, *, first_self: int | None = 
     count, depth = labels.shape
     alike = torch.ones(count, len(ref_labels), dtype=torch.bool, device=labels.device)
     levels = torch.zeros(count, len(ref_labels), dtype=torch.int8, device=labels.device)
+    codes = labels.masked_fill(labels == EMPTY, EMPTY - 1)  # no reference has that
     for column in reversed(range(depth)):
-        code = labels[:, column, None]
-        alike &= (code == ref_labels[:, column]) & (code != EMPTY)
-        levels += alike
+        alike &= codes[:, column, None] == ref_labels[:, column]
+        levels += alike.view(torch.int8)
     if first_self is not None:
         levels.diagonal(first_self).fill_(depth)
     return levels
