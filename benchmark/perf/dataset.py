@@ -39,6 +39,12 @@ TARGETS = {  # name -> (limit, unit)
 }
 
 # Each measurement of memory is a process of its own, so that nothing else is in its peak.
+# The kernel's own record of this process; what getrusage tells goes on from the process that started it.
+PEAK = """
+def peak_kb():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+"""
 EXPORT = """
 import os, sys
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as the command line does
@@ -47,15 +53,15 @@ export.main(["--out", sys.argv[1], "--name", "full", "--no-image-bytes", "--vali
             standalone_mode=False)
 """
 LOAD = """
-import sys, time, resource
+import sys, time
 import hierlandmarks as hl
 hl.load(sys.argv[1], "query").images, hl.load(sys.argv[1], "query").labels  # what is imported late
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kb()
 start = time.perf_counter()
 ds = hl.load(sys.argv[1], "train_clean")
 labels, images = ds.labels, ds.images
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+peak = peak_kb() - before
 columns = ds.table().nbytes + labels.nbytes
 start = time.perf_counter()
 codes = hl.load(sys.argv[1], "train_clean", columns=["label"]).images["label"]
@@ -231,14 +237,10 @@ def imported() -> list[dict[str, Any]]:
 def alone(code: str, *arguments: object) -> tuple[float, float, str]:
     """Run code in a process of its own: seconds, peak memory in GB, what it printed."""
     start = time.perf_counter()
-    words = [
-        sys.executable,
-        "-c",
-        f"{code}\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)",
-    ]
-    done = subprocess.run([*words, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True)
+    words = [sys.executable, "-c", f"{PEAK}\n{code}\nprint(peak_kb())", *map(str, arguments)]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     *out, peak = done.stdout.strip().splitlines()
-    return time.perf_counter() - start, int(peak) / 1e6, out[-1] if out else ""
+    return time.perf_counter() - start, int(peak) * 1024 / 1e9, out[-1] if out else ""
 
 
 def best(work: Callable[[], object], times: int) -> float:
