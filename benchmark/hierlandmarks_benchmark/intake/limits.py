@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,6 @@ MOST_BYTES = 1 << 30  # of a file: 117,577 lists of 100 ids are a fifth of that
 MOST_UNPACKED = 1 << 32  # bytes that a compressed file may say it holds
 MOST_RATIO = 200  # unpacked to packed; honest ids and vectors stay under 20
 MOST_ROWS = 5_000_000
-MOST_VALUES = 100_000_000  # in the lists of a file
 MOST_WIDTH = 16_384  # numbers in a vector
 MEMORY = 1 << 30  # bytes that reading may take beyond what is in use
 SLACK = 1 << 20  # a file this small may unpack to that whatever the ratio
@@ -58,7 +58,8 @@ def guarded(path: Path, what: str) -> Iterator[None]:
         CorruptInputError: the reader failed; errors of our own pass through as they are.
     """
     try:
-        with bounded_memory(MEMORY):
+        with bounded_memory(MEMORY), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a damaged file makes a library mutter
             yield
     except HierlandmarksError:
         raise
