@@ -15,7 +15,7 @@ from hierlandmarks.tables import read_csv
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
-QUICK = '["epochs=1", "data.size=32", "data.stored=40"]'
+QUICK = '["epochs=1", "data.size=32", "data.embedded=32", "data.stored=40"]'
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,8 @@ def test_a_dropped_type_says_why():
 
 
 def test_a_landmark_without_a_type_says_why():
-    assert give(codes={"0": "no-item"})["reason"] == "no type (no-item): The category is linked to no Wikidata item."
+    reason = "no type (no-item): The category is linked to no Wikidata item, and no item names it (P373)."
+    assert give(codes={"0": "no-item"})["reason"] == reason
     row = give()
     assert (row["type_id"], row["type"], row["reason"]) == ("", "", "no type is known")
 
