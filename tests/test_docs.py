@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,8 @@ def test_links_between_pages_hold() -> None:
         if page.is_file():
             for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+def test_the_reference_of_the_command_line_is_current() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["cli_page"]()
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == page, "run `make card`"
