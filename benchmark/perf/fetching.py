@@ -166,8 +166,8 @@ def tables(scale: float) -> Rows:
     taken = seconds(read)
     return {
         "seconds": taken,
-        "peak MB": peak_mb(),
-        "peak MB before": before,
+        "peak MiB": peak_mb(),
+        "peak MiB before": before,
         "rows of images": found["images"].num_rows,
         "landmarks": found["categories"].num_rows,
         "gigabytes of CSV": sum(path.stat().st_size for path in folder.rglob("*.csv")) / 1e9,
@@ -202,8 +202,8 @@ def mining(scale: float) -> Rows:
         "calls": calls,
         "ms a landmark": live / count * 1e3,
         "ms a landmark, replayed": replay / count * 1e3,
-        "peak MB": peak_mb(),
-        "peak MB before": before,
+        "peak MiB": peak_mb(),
+        "peak MiB before": before,
     }
 
 
