@@ -45,7 +45,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise MissingDataError(f"there is no recipe at {path}", do="check the path")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML", got=str(error).replace("\n", " ")) from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} is no recipe", got=type(content).__name__, expected="a mapping of keys")

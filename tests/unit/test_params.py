@@ -73,6 +73,9 @@ def test_read_yaml(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(UsageError, match="not valid YAML"):
         read_yaml(tmp_path / "bad.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        read_yaml(tmp_path / "latin.yaml")
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(UsageError, match="expected a mapping"):
         read_yaml(tmp_path / "list.yaml")
