@@ -41,6 +41,7 @@ perf: $(READY)
 	$(BIN)/python benchmark/perf/metrics.py
 	$(BIN)/python benchmark/perf/leaderboard.py
 	$(BIN)/python benchmark/perf/dataset.py
+	$(BIN)/python benchmark/perf/fetching.py
 
 # 10,000 damaged submissions: each refused in one sentence, or read as the right thing.
 fuzz: $(READY)
