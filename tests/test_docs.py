@@ -72,7 +72,7 @@ def test_links_between_pages_hold() -> None:
 
 
 def test_the_reference_of_the_command_line_is_current() -> None:
-    # In a process of its own: click keeps the help option a command had when a test first called it apart from its group.
+    # In a process of its own: click keeps the help option a command had when a test called it apart from its group.
     code = f"import runpy; print(runpy.run_path({str(ROOT / 'docs' / 'generate.py')!r})['cli_page'](), end='')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == done.stdout, "run `make card`"
