@@ -29,7 +29,6 @@ from hierlandmarks_benchmark.texts import plain
 
 T = TypeVar("T")
 MOST_JPEG = 200_000  # bytes of a thumbnail
-MOST_FILE = 64 << 20  # bytes of a file of an entry
 
 
 def read_entries(folder: Path) -> list[Entry]:
