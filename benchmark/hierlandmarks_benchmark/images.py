@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -65,27 +66,61 @@ def load_pictures(
     pixels = torch.empty((len(wanted), 3, side, side), dtype=torch.uint8)
 
     def decode(position: int) -> str:
-        try:
-            square = ImageOps.fit(dataset.image(int(wanted[position])), (side, side), Image.Resampling.BILINEAR)
-        except (HierlandmarksError, OSError, Image.DecompressionBombError) as error:
-            return f"{dataset.images['id'].iloc[wanted[position]]} ({error})"
-        pixels[position] = torch.from_numpy(np.array(square)).permute(2, 0, 1)
-        return ""
+        return put_square(dataset, int(wanted[position]), pixels[position])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and scales outside the interpreter's lock
         failures = list(track(pool.map(decode, range(len(wanted))), about, total=len(wanted), unit="img"))
-    skipped = tuple(failure for failure in failures if failure)
-    if len(skipped) > MOST_UNREADABLE * len(wanted):
-        raise CorruptInputError(
-            f"{len(skipped)} of {len(wanted)} pictures of {dataset.name} cannot be read",
-            got="; ".join(skipped[:20]) + ("; and more" if len(skipped) > 20 else ""),
-            expected="at most 1 % unreadable",
-            do="fetch or export them again",
-        )
+    unreadable = {int(row): failure for row, failure in zip(wanted, failures, strict=True) if failure}
+    skipped = check_readable(dataset, unreadable, len(wanted))
     kept = np.flatnonzero([not failure for failure in failures])
     if skipped:
         pixels = pixels[torch.from_numpy(kept)]
     return Pictures(pixels, wanted[kept], skipped)
+
+
+def put_square(dataset: Dataset, row: int, place: Tensor) -> str:
+    """Decode one picture into its place; the one way every picture takes, in memory or streamed.
+
+    Args:
+        dataset: where the picture comes from.
+        row: its row there.
+        place: 3 × side × side uint8, overwritten with the centre square of the picture scaled to `side`.
+
+    Returns:
+        Why the picture cannot be read, "" if it can.
+    """
+    side = place.shape[-1]
+    try:
+        square = ImageOps.fit(dataset.image(row), (side, side), Image.Resampling.BILINEAR)
+    except (HierlandmarksError, OSError, Image.DecompressionBombError) as error:
+        return str(error) or type(error).__name__
+    place.copy_(torch.from_numpy(np.array(square)).permute(2, 0, 1))
+    return ""
+
+
+def check_readable(dataset: Dataset, unreadable: Mapping[int, str], count: int) -> tuple[str, ...]:
+    """One line for each picture that cannot be read: id and reason.
+
+    Args:
+        dataset: where the pictures come from.
+        unreadable: reason by row.
+        count: of the pictures that are wanted in all.
+
+    Raises:
+        CorruptInputError: more than 1 % of them cannot be read, with their list.
+    """
+    if not unreadable:
+        return ()
+    ids = dataset.table(["id"])["id"]
+    skipped = tuple(f"{ids[row].as_py()} ({unreadable[row]})" for row in sorted(unreadable))
+    if len(skipped) > MOST_UNREADABLE * count:
+        raise CorruptInputError(
+            f"{len(skipped)} of {count} pictures of {dataset.name} cannot be read",
+            got="; ".join(skipped[:20]) + ("; and more" if len(skipped) > 20 else ""),
+            expected="at most 1 % unreadable",
+            do="fetch or export them again",
+        )
+    return skipped
 
 
 def plain(pixels: Tensor, size: int) -> Tensor:
