@@ -42,6 +42,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def clear_parts(folder: str | os.PathLike[str]) -> None:
+    """Remove what killed writers left unfinished in a folder nobody writes to any more."""
+    for part in Path(folder).glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new empty folder beside `path` that replaces `path` when the block ends well, and vanishes when it does not."""

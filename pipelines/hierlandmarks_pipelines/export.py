@@ -27,7 +27,16 @@ from hierlandmarks.progress import counted, track
 from hierlandmarks.releases import FORMAT, MANIFEST, release_hash
 from hierlandmarks.schema import LEVELS, RELEASE
 from hierlandmarks.stages import Inputs, Outputs, Stage
-from hierlandmarks.tables import ROW_GROUP, block_hash, file_sha256, join_hashes, write_csv, write_json, write_text
+from hierlandmarks.tables import (
+    ROW_GROUP,
+    block_hash,
+    clear_parts,
+    file_sha256,
+    join_hashes,
+    write_csv,
+    write_json,
+    write_text,
+)
 from hierlandmarks_pipelines.card import card
 from hierlandmarks_pipelines.citation import citation, zenodo
 from hierlandmarks_pipelines.classes import FILE as CLASSES_FILE
@@ -165,6 +174,7 @@ def write_release(
         shards, digest = _write_split(folder, part, params.rows_per_shard, read)
         files |= shards
         written[split] = {"rows": len(part), "files": list(shards), "content_hash": digest}
+    clear_parts(folder / "data")  # of workers that were killed while they wrote
     hierarchy.to_csv(folder / "hierarchy.csv")
     about = {"name": params.name, "version": params.version, "title": params.title or params.name}
     about |= {"about": params.about, "published": params.published}

@@ -1,13 +1,7 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +9,7 @@ import pytest
 from hierlandmarks.errors import IncompleteError, UsageError
 from hierlandmarks.executors import VARIABLE, each, using
 from tests import tiny
+from tests.cluster import cluster
 
 
 def double(number: int) -> int:
@@ -84,72 +79,11 @@ def test_processes_write_the_same_bytes(expected: dict[str, bytes], tmp_path: Pa
 # -- a Dask cluster: a scheduler and two workers, each a process of its own --
 
 
-@contextmanager
-def started(*words: str, until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a program of Dask until the block ends; waits for a line that matches."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    )
-    assert process.stdout is not None
-    try:
-        found = next((m[1] for line in process.stdout if (m := re.search(until, line))), None)
-        assert found is not None, f"{words} ended with {process.poll()}"
-        yield process, found
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
+@pytest.mark.slow
+def test_dask_writes_the_same_bytes(expected: dict[str, bytes], tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    quiet = ("--no-dashboard",)
-    with started("dask_scheduler", "--host", "127.0.0.1", "--port", "0", *quiet, until=r"(tcp://[\d.:]+)") as (_, at):
-        one = ("dask_worker", at, "--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path), *quiet)
-        with started(*one, until="(Registered)") as (a, _), started(*one, until="(Registered)") as (b, _):
-            yield at, [a, b]
-
-
-@pytest.mark.slow
-def test_dask_writes_the_same_bytes(
-    cluster: tuple[str, list[subprocess.Popen[str]]], expected: dict[str, bytes], tmp_path: Path
-) -> None:
-    with using(cluster[0]):
+    with cluster(tmp_path) as (address, _), using(address):
         assert files(tiny.release(tmp_path / "dask", rows_per_shard=3)) == expected
-
-
-def slow_shard(piece: tuple[str, int]) -> tuple[int, int]:
-    """A piece of work that takes a while, says who does it, and writes its file."""
-    folder, number = piece
-    Path(folder, f"by-{os.getpid()}").touch()
-    time.sleep(0.3)
-    Path(folder, f"shard-{number}").write_text(str(number))
-    return number, os.getpid()
-
-
-@pytest.mark.slow
-def test_a_worker_killed_in_the_middle_costs_nothing_but_time(
-    cluster: tuple[str, list[subprocess.Popen[str]]], tmp_path: Path
-) -> None:
-    address, workers = cluster
-    folder = tmp_path / "work"
-    folder.mkdir()
-    found = []
-    with using(address):
-        for result in each(slow_shard, ((str(folder), number) for number in range(24))):
-            found.append(result)
-            if len(found) == 4:
-                os.kill(workers[0].pid, signal.SIGKILL)
-    assert [number for number, _ in found] == list(range(24))
-    assert (folder / f"by-{workers[0].pid}").exists(), "the one that was killed had been at work"
-    assert found[-1][1] == workers[1].pid
-    assert sorted(p.name for p in folder.glob("shard-*")) == sorted(f"shard-{number}" for number in range(24))
 
 
 def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
