@@ -20,6 +20,7 @@ from hierlandmarks.tables import write_text
 from hierlandmarks_benchmark.entries import check_name
 
 PRECISIONS = ("float32", "bf16", "fp16")
+OPTIMISERS = ("adamw", "adam", "sgd")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class DataParams:
         split: split to train on.
         validation: split whose H-AP is followed while training, where the release has it; "" for none.
         validate_every: epochs between two looks at the validation split.
+        workers: processes that decode what does not fit in memory; -1 for one a core, 0 for none but the training's own.
+        in_memory: whether decoded pictures are held: `auto` (where they fit), `always` or `never`.
     """
 
     size: int
@@ -42,6 +45,8 @@ class DataParams:
     split: str = "train"
     validation: str = "validation"
     validate_every: int = 5
+    workers: int = -1
+    in_memory: str = "auto"
 
     def __post_init__(self) -> None:
         if min(self.size, self.embedded) < 1 or max(self.size, self.embedded) > self.stored:
@@ -118,17 +123,22 @@ class SamplerParams:
 
     Attributes:
         kind: `classes` (P × K) or `hierarchical`.
-        batch: images a batch.
+        batch: images a batch, over all processes.
         per_landmark: images of a landmark in a batch, K.
+        cap: most images of a landmark in an epoch, others the next time; 0 for all.
         coarse: hierarchical: a coarse class fills at most batch / coarse images.
-        level: hierarchical: the column of coarse classes, `label` or `kind`.
+        level: hierarchical: the level of coarse classes, such as `label` or `kind`.
+        chunk: images that pass the network at a time in each process; 0 for all at once. With fewer than a process's
+            share of the batch, the batch passes twice and needs the memory of a chunk only.
     """
 
     kind: str
     batch: int
     per_landmark: int = 4
+    cap: int = 0
     coarse: int = 2
     level: str = "label"
+    chunk: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,34 +152,70 @@ class LossTerm:
 
 @dataclass(frozen=True)
 class OptimiserParams:
-    """AdamW.
+    """How weights follow gradients.
 
     Attributes:
         learning_rate: peak, of the network.
         weight_decay: of weights; biases, norms and proxies have none.
         proxy_learning_rate: peak, of what the loss learns.
-        clip: largest norm of the gradient; 0 for no limit.
+        kind: adamw, adam or sgd.
+        momentum: of sgd.
+        scale: parts of the network by the start of their parameters' names (`backbone`, `projection`,
+            `backbone.inner.encoder.layers.3`) → factor of the learning rate; the longest that fits counts.
+        clip: largest norm of the network's gradient; 0 for no limit.
         ema: decay a step of the averaged weights that are kept instead of the last ones; 0 for no averaging.
     """
 
     learning_rate: float
     weight_decay: float
     proxy_learning_rate: float
+    kind: str = "adamw"
+    momentum: float = 0.9
+    scale: dict[str, float] = field(default_factory=dict)
     clip: float = 0.0
     ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in OPTIMISERS:
+            raise UsageError("optimiser.kind is unknown", got=repr(self.kind), do=nearest(self.kind, OPTIMISERS))
 
 
 @dataclass(frozen=True)
 class ScheduleParams:
-    """Linear warm-up, then a cosine down.
+    """Linear warm-up, then a cosine down, or steps.
 
     Attributes:
         warmup: epochs of warm-up.
-        floor: share of the peak learning rate left at the end.
+        floor: cosine: share of the peak learning rate left at the end.
+        milestones: epochs after which the learning rate is multiplied by `gamma`; none for a cosine.
+        gamma: see `milestones`.
+        frozen: epochs at the start in which the backbone stays as it is and only what follows it learns.
     """
 
     warmup: float = 1.0
     floor: float = 0.0
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    frozen: float = 0.0
+
+
+@dataclass(frozen=True)
+class CheckpointParams:
+    """When everything needed to go on is written down; the newest replaces the one before.
+
+    Attributes:
+        epochs: epochs between two checkpoints; 0 for none at the end of epochs.
+        steps: steps between two checkpoints inside an epoch; 0 for none.
+    """
+
+    epochs: int = 1
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.steps) < 0:
+            raise UsageError(
+                "checkpoint is out of range", got=f"epochs {self.epochs}, steps {self.steps}", expected="0 or more"
+            )
 
 
 @dataclass(frozen=True)
@@ -180,6 +226,9 @@ class Recipe:
         head: length of a projection that only the loss sees and that is thrown away after training; 0 for none. What
             lies before it generalises better to classes never seen (Chen et al., arXiv 2002.05709, section 4.2).
         precision: float32, bf16 or fp16, for the network; scores, ranks and losses stay in float32.
+        memory: embeddings of earlier batches that the losses with references compare a batch with as well
+            (cross-batch memory, arXiv 1912.06798); 0 for none.
+        trackers: where the run is reported to besides TensorBoard, by accelerate's names (`wandb`, `mlflow`, …).
     """
 
     name: str
@@ -192,8 +241,11 @@ class Recipe:
     loss: tuple[LossTerm, ...]
     optimiser: OptimiserParams
     schedule: ScheduleParams
+    checkpoint: CheckpointParams = CheckpointParams()
     head: int = 0
     precision: str = "float32"
+    memory: int = 0
+    trackers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -201,6 +253,8 @@ class Recipe:
             raise UsageError("precision is unknown", got=repr(self.precision), do=nearest(self.precision, PRECISIONS))
         if self.epochs < 1:
             raise UsageError("epochs is out of range", got=self.epochs, expected="at least 1")
+        if self.memory < 0:
+            raise UsageError("memory is out of range", got=self.memory, expected="0 or more")
 
 
 def recipe_path(name: str) -> Path:
