@@ -169,9 +169,8 @@ class Dataset:
     @cached_property
     def images(self) -> pd.DataFrame:
         """One row an image, columns as in `schema.RELEASE` without the bytes; row i is `image(i)` and `labels[i]`."""
-        frame: pd.DataFrame = self.table(self._columns).to_pandas()
-        whole = {name: "Int64" for name in ("offset", "size") if name in frame.columns}
-        return frame.astype(whole)  # empty for plain files, yet never 1.5e5
+        # Column by column, so that the Arrow columns are never all there beside the pandas ones.
+        return pd.DataFrame({name: _series(name, self.table([name])[name]) for name in self._columns}, copy=False)
 
     @cached_property
     def labels(self) -> Ints:
@@ -321,6 +320,13 @@ class Dataset:
             raise UsageError(f"{name} has no such value", got=repr(values), expected=f"{column.type}") from error
         matches: npt.NDArray[np.bool_] = found.to_numpy()
         return matches
+
+
+def _series(name: str, column: pa.ChunkedArray) -> pd.Series:
+    if pa.types.is_string(column.type):  # pandas' own layout, and like the column from the system's allocator
+        column = pc.cast(column, pa.large_string(), memory_pool=pa.system_memory_pool())
+    found: pd.Series = column.to_pandas()
+    return found.astype("Int64") if name in ("offset", "size") else found  # empty for plain files, yet never 1.5e5
 
 
 def _again(
