@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hierlandmarks.conditions import conditions, holds
 from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
 from hierlandmarks.hierarchy import Hierarchy, level
 from hierlandmarks.images import TarImages, decode
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Source = Release | OfficialFolder  # both give name, version, splits, hierarchy and rows
 COLUMNS = [name for name in RELEASE.schema.names if name != "image"]
-TEXT = {"landmark": "name", "label": "hierarchical_label", "kind": "natural_or_human_made"}  # of a level's codes
 
 
 @overload
@@ -100,7 +100,7 @@ def load(
             raise UsageError(f"there is no column {name!r}", do=nearest(name, RELEASE.schema.names))
     if streaming:
         wanted = tuple(columns or RELEASE.schema.names)
-        return Stream(release.name, split, wanted, release.rows(split, wanted))
+        return Stream(release.name, split, wanted, release.rows(split, wanted), release.hierarchy)
     return Dataset(release, split, columns=columns, root=root)
 
 
@@ -255,17 +255,17 @@ class Dataset:
         """The images whose columns have the wanted values, as a Dataset.
 
         Args:
-            wanted: column = value or values. `label` and `kind` take a name of the hierarchy or an integer code,
-                `landmark` the landmark's name or code; any other column of `images` takes its own values.
+            wanted: column = value or values, as `conditions.conditions` has them: `label` and `kind` by name or code.
 
         Raises:
             UsageError: there is no such column, or no such label or kind in the hierarchy.
 
         ``ds.where(label="church", license=["CC0", "Public domain"])``
         """
-        keep = np.ones(len(self), dtype=bool)
-        for name, values in wanted.items():
-            keep &= self._matches(name, list(values) if isinstance(values, list | tuple | set) else [values])
+        found = conditions(wanted, lambda: self.hierarchy)
+        if not found:
+            return self
+        keep = holds(self.table(list(dict.fromkeys(one.column for one in found))), found).to_numpy()
         rows = np.flatnonzero(keep)
         rows = rows if self._rows is None else self._rows[rows]
         return Dataset(self._release, self.split, rows=rows, columns=self._columns, root=self._root)
@@ -302,24 +302,6 @@ class Dataset:
             + (f", and neither {file or 'a tar with it'} nor {extracted} is there" if self._tars else ""),
             do="fetch the images" if self._tars else "give `root`, the folder with the tars, to load()",
         )
-
-    def _matches(self, name: str, values: list[Any]) -> npt.NDArray[np.bool_]:
-        if name not in COLUMNS:
-            raise UsageError(f"there is no column {name!r}", do=nearest(name, COLUMNS))
-        if name in TEXT and all(isinstance(value, str) for value in values):
-            if name != "landmark":
-                known = self.hierarchy.names(name).values()
-                for value in values:
-                    if value not in known:
-                        raise UsageError(f"there is no {name} {value!r}", do=nearest(value, known))
-            name = TEXT[name]
-        column = self.table([name])[name]
-        try:
-            found = pc.is_in(column, value_set=pa.array(values, column.type))
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise UsageError(f"{name} has no such value", got=repr(values), expected=f"{column.type}") from error
-        matches: npt.NDArray[np.bool_] = found.to_numpy()
-        return matches
 
 
 def _series(name: str, column: pa.ChunkedArray) -> pd.Series:

@@ -9,8 +9,8 @@ are the same, so that no label ever crosses from one space to the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hierlandmarks.catalog import find_dataset
+from hierlandmarks.conditions import Condition, holds
 from hierlandmarks.errors import MissingDataError
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.images import index_tars
@@ -73,19 +74,20 @@ class OfficialFolder:
         """The images of a split (None: of all), sorted by id, with what the files say of their landmarks.
 
         Args:
-            columns: author, license and title are read only if one of them is wanted.
+            columns: author, license and title are read when one of them is first wanted, here or later.
 
         Raises:
             MissingDataError: a file is missing.
             TableError: a file is wrong; the message names it and the row.
             HierarchyError: a label is of two kinds, or of none.
         """
-        parts = [
-            self._split(name, bool({*columns} & {*CREDITS})) for name in (self.splits if split is None else (split,))
-        ]
-        return OfficialRows(self.root, pa.concat_tables(parts, promote_options="none"))
+        return OfficialRows(self.root, partial(self._table, split), columns)
 
     # -- inside --
+
+    def _table(self, split: str | None, credits: bool) -> pa.Table:
+        parts = [self._split(name, credits) for name in (self.splits if split is None else (split,))]
+        return pa.concat_tables(parts, promote_options="none")
 
     def _split(self, split: str, credits: bool) -> pa.Table:
         space = "index" if split in FOLDER else "train"
@@ -178,19 +180,33 @@ class OfficialFolder:
 
 
 class OfficialRows:
-    """The rows of one or all splits, in memory; the counterpart of `shards.Shards`."""
+    """The rows of one or all splits, in memory; the counterpart of `shards.Shards`.
+
+    Args:
+        folder: that `file` is relative to.
+        read: gives the rows, with authors, licences and titles or with empty cells in their place.
+        columns: which are wanted first.
+    """
 
     pictures = False
 
-    def __init__(self, folder: Path, rows: pa.Table) -> None:
-        self.folder, self._rows = folder, rows
+    def __init__(self, folder: Path, read: Callable[[bool], pa.Table], columns: Sequence[str]) -> None:
+        self.folder, self._read = folder, read
+        self._credits = not {*CREDITS}.isdisjoint(columns)
+        self._rows = read(self._credits)
+
+    def _having(self, columns: Iterable[str]) -> pa.Table:
+        """The rows with all that is to be said in these columns."""
+        if not self._credits and not {*CREDITS}.isdisjoint(columns):
+            self._rows, self._credits = self._read(True), True
+        return self._rows
 
     def __len__(self) -> int:
         return int(self._rows.num_rows)
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """The named columns of all rows."""
-        return self._rows.select(list(columns))
+        return self._having(columns).select(list(columns))
 
     def places(self) -> pa.Table:
         """Where each row's picture lies in the tars, which are indexed for it: id, split, file, offset, size."""
@@ -208,8 +224,12 @@ class OfficialRows:
     def picture(self, row: int) -> None:
         """None: the files carry no pictures."""
 
-    def batches(self, columns: Sequence[str], part: int = 0, parts: int = 1) -> Iterator[pa.RecordBatch]:
-        """The rows in batches; `parts` shares of them."""
-        for number, batch in enumerate(self.table(columns).to_batches(max_chunksize=1 << 14)):
+    def batches(
+        self, columns: Sequence[str], part: int = 0, parts: int = 1, wanted: Sequence[Condition] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows in batches; `parts` shares of them, and only those for which the conditions hold."""
+        rows = self._having([*columns, *(one.column for one in wanted)])
+        rows = rows.filter(holds(rows, wanted)) if wanted else rows
+        for number, batch in enumerate(rows.select(list(columns)).to_batches(max_chunksize=1 << 14)):
             if number % parts == part:
                 yield batch

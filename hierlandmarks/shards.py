@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
+from hierlandmarks.conditions import Condition, holds
 from hierlandmarks.errors import CorruptInputError
 from hierlandmarks.schema import RELEASE
 
@@ -67,11 +69,14 @@ class Shards:
         """Where each row's picture lies outside the shards: id, split, file, offset, size."""
         return self.table(PLACE)
 
-    def batches(self, columns: Sequence[str], part: int = 0, parts: int = 1) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, columns: Sequence[str], part: int = 0, parts: int = 1, wanted: Sequence[Condition] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """The rows, one row group in memory at a time.
 
         Args:
             part: from 0; which of `parts` shares of the row groups to read.
+            wanted: give only the rows for which these hold; of row groups without any, nothing else is read.
 
         Raises:
             CorruptInputError: a shard cannot be read, or a page of it was changed.
@@ -80,7 +85,8 @@ class Shards:
         for path in self._paths:
             for group in range(len(self._starts_of_groups(path)) - 1):
                 if number % parts == part:
-                    yield from _readable(path, partial(_read_group, group=group, columns=list(columns))).to_batches()
+                    read = partial(_read_group, group=group, columns=list(columns), wanted=wanted)
+                    yield from (batch for batch in _readable(path, read).to_batches() if batch.num_rows)
                 number += 1
 
     def picture(self, row: int) -> bytes | None:
@@ -148,9 +154,14 @@ def _chunks(_path: Path, file: pads.ParquetFileFragment, field: pa.Field) -> lis
     return list(table[field.name].cast(field.type).chunks)
 
 
-def _read_group(path: Path, group: int, columns: list[str]) -> pa.Table:
+def _read_group(path: Path, group: int, columns: list[str], wanted: Sequence[Condition] = ()) -> pa.Table:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read_row_group(group, columns=columns).select(columns)
+        if not wanted:
+            return file.read_row_group(group, columns=columns).select(columns)
+        keep = holds(file.read_row_group(group, columns=[one.column for one in wanted]), wanted)
+        if not pc.any(keep).as_py():
+            return RELEASE.schema.empty_table().select(columns)
+        return file.read_row_group(group, columns=columns).select(columns).filter(keep)
 
 
 def _read_pictures(path: Path, group: int) -> pa.ChunkedArray:

@@ -126,6 +126,16 @@ def test_columns_and_credits(root: Path) -> None:
         assert (row.author, row.license, row.title) == tuple(credits[row.id][n] for n in ("author", "license", "title"))
 
 
+def test_a_stream_takes_conditions(root: Path) -> None:
+    whole = hl.load(root, "train_clean")
+    for wanted in ({"label": "church"}, {"license": whole.images["license"][0]}):  # credits are read when asked for
+        expected = whole.where(**wanted).images["id"].tolist()
+        assert 0 < len(expected) < len(whole)
+        rows = hl.load(root, "train_clean", columns=["id"], streaming=True).where(**wanted)
+        assert [row["id"] for row in rows] == expected
+        assert hl.load(root, "train_clean", columns=["id"]).where(**wanted).images["id"].tolist() == expected
+
+
 def test_it_pickles_by_its_folder_and_has_a_hash(root: Path) -> None:
     ds = hl.load(root, "query").where(usage="Public")
     content = pickle.dumps(ds)

@@ -62,6 +62,37 @@ def test_parts_of_a_stream_are_the_whole(made: Path) -> None:
         stream.part(2, 2)
 
 
+def test_a_stream_takes_the_conditions_of_where(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wanted in (
+        {"label": "church"},
+        {"kind": "natural", "split": ["train", "index"]},
+        {"label": 0, "hierarchical_label": "bridge"},
+        {"landmark": "Loch Ness"},
+        {"usage": "Public", "label": "lake"},
+        {},
+    ):
+        part = hl.load(made).where(**wanted)
+        stream = hl.load(made, columns=["id", "image"], streaming=True).where(**wanted)
+        rows = list(pickle.loads(pickle.dumps(stream)))
+        assert [row["id"] for row in rows] == part.images["id"].tolist()
+        assert all(np.array_equal(row["image"], part.image(i)) for i, row in enumerate(rows))
+        halves = [row["id"] for number in (0, 1) for row in stream.part(number, 2)]
+        assert sorted(halves) == sorted(part.images["id"])
+    again = hl.load(made, streaming=True).where(kind="human-made").where(label=["church", "lake"])
+    assert {row["hierarchical_label"] for row in again} == {"church"}
+    read: list[str] = []
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "read_row_group",
+        lambda *_, columns: read.extend(columns) or pa.table({name: pa.array([""]) for name in columns}),
+    )
+    assert list(hl.load(made, streaming=True).where(usage="Public")) == []
+    assert set(read) == {"usage"}, "nothing else is read where no row is wanted"
+    for wrong, words in (({"label": "churhc"}, "did you mean church"), ({"image": b""}, "no column 'image'")):
+        with pytest.raises(UsageError, match=words):
+            hl.load(made, streaming=True).where(**wrong)
+
+
 def grey(picture: Any) -> Any:
     return np.asarray(picture.convert("L"))
 
