@@ -1,4 +1,4 @@
-"""Stage `evaluate`: embeddings and a release → scores, per-query values and a few examples for every entry."""
+"""Stage `evaluate`: embeddings and a release → scores, per-query values, rankings and a few examples of each entry."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 import hierlandmarks as hl
 from hierlandmarks import Dataset
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.hierarchy import level
-from hierlandmarks.metrics import Report, evaluate_embeddings
+from hierlandmarks.metrics import Report, evaluate_embeddings, top_rankings
 from hierlandmarks.params import to_mapping
 from hierlandmarks.schema import LEVELS
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import atomic_path, write_json
+from hierlandmarks_benchmark.entries import RANKINGS
+from hierlandmarks_benchmark.entries.rankings import LISTS, write_rankings
 from hierlandmarks_benchmark.provenance import provenance
 from hierlandmarks_benchmark.vectors import Embeddings, find_entries, query_and_gallery, read_embeddings
 
@@ -41,6 +44,7 @@ class EvaluateParams:
         resamples: of the bootstrap behind the intervals.
         examples: queries shown with what was found for them.
         results: results shown for each of them.
+        kept: results a query written down, so that what they decide can be scored again without the embeddings.
         seed: of the bootstrap.
         device: `cpu` measures with the library; `cuda` (or `auto`, which takes it where there is one) with torch.
     """
@@ -51,12 +55,13 @@ class EvaluateParams:
     resamples: int = 10_000
     examples: int = 8
     results: int = 8
+    kept: int = 1000
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if min(self.resamples, self.examples, self.results) < 1:
-            raise UsageError("evaluate counts from 1", got=f"{self}", expected="resamples, examples and results ≥ 1")
+        if min(self.resamples, self.examples, self.results, self.kept) < 1:
+            raise UsageError("evaluate counts from 1", got=f"{self}", expected="resamples, examples, results, kept ≥ 1")
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ def evaluate(
     Args:
         release: release folder, or name of one.
         embeddings: folder that `embed` wrote.
-        folder: existing folder to write into: ENTRY/{scores.json, per_query.parquet, examples.json}.
+        folder: existing folder to write into: ENTRY/{scores.json, per_query.parquet, rankings.parquet,
+            examples.json}.
         params: settings.
 
     Returns:
@@ -118,6 +124,7 @@ def evaluate(
         write_json(folder / name / "scores.json", scores)
         with atomic_path(folder / name / "per_query.parquet") as part:
             report.per_query.to_parquet(part, index=False)
+        write_rankings(folder / name / RANKINGS, query.ids.tolist(), ranked(query, gallery, params.kept))
         write_json(folder / name / "examples.json", examples(query, gallery, params))
         reports[name] = report
     return reports
@@ -144,6 +151,13 @@ def score(query: Side, gallery: Side | None, params: EvaluateParams) -> Report:
         resamples=params.resamples,
         seed=params.seed,
     )
+
+
+def ranked(query: Side, gallery: Side | None, kept: int) -> pa.Array:
+    """The ids of the first `kept` results of every query, best first, in the order that every metric uses."""
+    target = query if gallery is None else gallery
+    lists = top_rankings(query.vectors, target.vectors, kept, query_ids=query.ids, gallery_ids=target.ids)
+    return pa.array([lists[id] for id in query.ids], LISTS)
 
 
 def examples(query: Side, gallery: Side | None, params: EvaluateParams) -> list[dict[str, Any]]:

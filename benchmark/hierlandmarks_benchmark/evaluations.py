@@ -142,7 +142,7 @@ def read_examples(path: Path, queries: Split, gallery: Split, most: int) -> tupl
         CorruptInputError: an image that the release lacks, or a level that is not the one its labels give.
     """
     content = read_json(path)
-    if not isinstance(content, list) or not content:
+    if not isinstance(content, list) or not (content or most == 0):
         raise IncompleteError(f"{path} has no examples", expected="a list of queries with results")
     return tuple(
         _example(item, f"{path} example {number}", queries, gallery)

@@ -13,13 +13,19 @@ from hierlandmarks.schema import LEVELS
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import file_sha256, read_json
 from hierlandmarks_benchmark import entries
-from hierlandmarks_benchmark.entries import Example, Meta, Model, Truth
+from hierlandmarks_benchmark.entries import Example, Meta, Model, Score, Truth
 from hierlandmarks_benchmark.evaluations import Split, check_per_query, load_splits, read_examples
+from hierlandmarks_benchmark.intake.kept import check_scores, longest
+from hierlandmarks_benchmark.intake.rankings import read_rankings
+from hierlandmarks_benchmark.intake.score import suspicions
+from hierlandmarks_benchmark.intake.truth import load_truth
 from hierlandmarks_benchmark.texts import plain
+from hierlandmarks_benchmark.tracks import Track
 
 if TYPE_CHECKING:
     from PIL import Image
 
+EVALUATION = "evaluation"  # the source of entries whose scores were not made from what was handed in
 FILES = (entries.SCORES, entries.PER_QUERY, entries.EXAMPLES)  # of an evaluation
 
 
@@ -29,15 +35,17 @@ class Submit:
 
     Attributes:
         thumbnail: pixels of the shorter side.
-        examples: queries that go with an entry, at most.
+        examples: queries that go with an entry, with their pictures, at most; 0 where none may be shown.
+        keep: results a query that go with an entry, at most: it can be scored again as far as they go.
     """
 
     thumbnail: int = 120  # sharp on a dense screen at the size of the page, and a few kB
     examples: int = 6
+    keep: int = 1000
 
     def __post_init__(self) -> None:
-        if min(self.thumbnail, self.examples) < 1:
-            raise UsageError("submit counts from 1", got=f"{self}", expected="thumbnail and examples ≥ 1")
+        if min(self.thumbnail, self.keep, self.examples + 1) < 1:
+            raise UsageError("submit cannot count so", got=f"{self}", expected="thumbnail, keep ≥ 1 and examples ≥ 0")
 
 
 def submit(
@@ -52,7 +60,7 @@ def submit(
     """Write the entry of an evaluation into a folder of submissions; all of it or nothing.
 
     Args:
-        evaluation: folder with `scores.json`, `per_query.parquet` and `examples.json`.
+        evaluation: folder with `scores.json`, `per_query.parquet`, `examples.json` and perhaps `rankings.parquet`.
         release: the release that it was made on.
         out: the folder of submissions; made where it is missing.
         name: of the entry; the one in the evaluation where None.
@@ -77,9 +85,11 @@ def submit(
     meta = replace(meta, truth=replace(meta.truth, queries=len(queries.rows), gallery=len(gallery.rows)))
     means = entries.read_scores(scores, str(evaluation / entries.SCORES))
     check_per_query(evaluation / entries.PER_QUERY, means, queries.rows)
+    if meta.source == EVALUATION and (evaluation / entries.RANKINGS).is_file():
+        meta = replace(meta, suspicions=_check_rankings(evaluation / entries.RANKINGS, meta, release, means))
     examples = read_examples(evaluation / entries.EXAMPLES, queries, gallery, params.examples)
-    pictures = thumbnails(examples, queries, gallery, params.thumbnail)
-    return entries.write_entry(out, meta, evaluation, queries.labels, examples, pictures, replaces=replaces)
+    shown = examples, thumbnails(examples, queries, gallery, params.thumbnail)
+    return entries.write_entry(out, meta, evaluation, queries.labels, shown, keep=params.keep, replaces=replaces)
 
 
 def read_meta(scores: Any, evaluation: Path, name: str | None) -> Meta:
@@ -126,11 +136,21 @@ def read_meta(scores: Any, evaluation: Path, name: str | None) -> Meta:
         else {file: file_sha256(evaluation / file) for file in FILES},
         suspicions=tuple(str(suspicion) for suspicion in said.get("suspicions") or ()),
         primary=str(said.get("primary") or "h_ap"),
-        source=str(said.get("source") or "evaluation"),
+        source=str(said.get("source") or EVALUATION),
         by=str(said.get("by") or ""),
         link=str(said.get("link") or ""),
         contamination=str(said.get("contamination") or ""),
     )
+
+
+def _check_rankings(path: Path, meta: Meta, release: str | Path, means: Mapping[str, Score]) -> tuple[str, ...]:
+    """Hold the scores against the rankings as far as those go; what stands out in them."""
+    truth = meta.truth
+    track = Track(meta.track, "", truth.query_split, truth.gallery_split, depth=max(longest(path), 1))
+    ground = load_truth(track, release)
+    rankings = read_rankings(path, ground)
+    check_scores(rankings, ground, {column: score.value for column, score in means.items()}, str(path))
+    return tuple(suspicions(rankings, means[meta.primary].value or 0.0 if meta.primary in means else 0.0))
 
 
 def thumbnails(examples: Iterable[Example], queries: Split, gallery: Split, size: int) -> dict[str, bytes]:

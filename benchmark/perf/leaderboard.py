@@ -135,7 +135,7 @@ def write_entries(out: Path, folder: Path) -> None:
             inputs={"all.csv": "0" * 64},
         )
         used = {p.id: jpegs[p.id] for row in shown for p in row}
-        write_entry(out, meta, evaluation, labels, examples, used)
+        write_entry(out, meta, evaluation, labels, (examples, used), keep=LISTED)
         shutil.rmtree(evaluation)
 
 

@@ -35,6 +35,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     default="",
     help="What of the track's images the model may have seen; shown, never held against it.",
 )
+@click.option("--examples", default=6, show_default=True, help="Queries shown with their pictures; 0 for none.")
+@click.option("--keep", default=1000, show_default=True, help="Results a query that the entry keeps, to be rescored.")
 @click.option("--check", is_flag=True, help="Only check, and say everything that is wrong with its line.")
 @click.option("--out", type=FOLDER, help="Folder of submissions.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -49,15 +51,25 @@ def submit(evaluation: Path | None, as_json: bool, **options: Any) -> None:
 def _from_evaluation(evaluation: Path, **options: Any) -> dict[str, Any]:
     from hierlandmarks_benchmark import submit as stage
 
-    if options["release"] is None or options["check"]:
-        raise UsageError("an evaluation is checked against its release and written", do="add --release and --out")
-    entry = stage.submit(evaluation, options["release"], options["out"], options["name"])
-    return {"name": entry.name, "entry": str(entry)}
+    params = stage.Submit(examples=options["examples"], keep=options["keep"])
+    if options["check"] or not (options["release"] or options["track"]):
+        raise UsageError("an evaluation is checked against its release and written", do="add --release or --track")
+    if options["track"] is None:
+        entry = stage.submit(evaluation, options["release"], options["out"], options["name"], params)
+        return {"name": entry.name, "entry": str(entry)}
+    from hierlandmarks_benchmark.intake.evaluated import SAID, hand_in_evaluation
+    from hierlandmarks_benchmark.intake.truth import find_truth
+
+    truth = find_truth(options["track"], options["release"], options["ground_truth"])
+    said = {key: options[key] for key in SAID}
+    entry, report = hand_in_evaluation(evaluation, truth, options["out"], options["name"], said, params)
+    return _made(entry, report.mean[truth.track.primary], truth.track.primary)
 
 
 def _handed(**options: Any) -> dict[str, Any]:
     from hierlandmarks_benchmark.intake.handin import About, Handed, check, hand_in
     from hierlandmarks_benchmark.intake.truth import find_truth
+    from hierlandmarks_benchmark.submit import Submit
 
     handed = Handed(*(options[key] for key in ("rankings", "embeddings", "model", "trust_code")))
     truth = find_truth(options["track"], options["release"], options["ground_truth"])
@@ -66,9 +78,13 @@ def _handed(**options: Any) -> dict[str, Any]:
     if options["name"] is None:
         raise UsageError("an entry needs a name", do="add --name")
     said = {key: options[key] for key in ("trained_on", "loss", "by", "link", "contamination")}
-    entry, report = hand_in(handed, About(options["name"], options["method"], **said), truth, options["out"])
-    score = report.mean[truth.track.primary]
-    return {"name": entry.name, "entry": str(entry), truth.track.primary: score}
+    params = Submit(examples=options["examples"], keep=options["keep"])
+    entry, report = hand_in(handed, About(options["name"], options["method"], **said), truth, options["out"], params)
+    return _made(entry, report.mean[truth.track.primary], truth.track.primary)
+
+
+def _made(entry: Path, score: float, primary: str) -> dict[str, Any]:
+    return {"name": entry.name, "entry": str(entry), primary: score}
 
 
 def _checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:

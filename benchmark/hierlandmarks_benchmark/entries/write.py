@@ -15,6 +15,7 @@ from hierlandmarks.tables import atomic_folder, write_json, write_parquet
 from hierlandmarks_benchmark.entries.files import hashes, write_yaml
 from hierlandmarks_benchmark.entries.form import EXAMPLES, META, PER_QUERY, RANKINGS, SCORES, Example, Meta, check_name
 from hierlandmarks_benchmark.entries.log import append
+from hierlandmarks_benchmark.entries.rankings import cut_rankings
 from hierlandmarks_benchmark.entries.rows import LABEL
 
 
@@ -23,9 +24,9 @@ def write_entry(
     meta: Meta,
     evaluation: Path,
     labels: Mapping[str, str],
-    examples: tuple[Example, ...],
-    thumbnails: Mapping[str, bytes],
+    shown: tuple[tuple[Example, ...], Mapping[str, bytes]],
     *,
+    keep: int,
     replaces: bool = False,
 ) -> Path:
     """Write an entry into a folder of submissions, and a line into its log.
@@ -35,8 +36,8 @@ def write_entry(
         meta: of the entry; the hashes of its files are added here.
         evaluation: folder with `scores.json`, `per_query.parquet` and perhaps `rankings.parquet`.
         labels: query id → name of its label, written beside the scores of the query.
-        examples: queries with results.
-        thumbnails: JPEG bytes of every picture in them, by id.
+        shown: queries with results, and the JPEG bytes of every picture in them, by id.
+        keep: results a query that the entry's rankings have, at most.
         replaces: take the place of the entry of that name.
 
     Returns:
@@ -49,12 +50,14 @@ def write_entry(
     if home.exists() and not replaces:
         raise UsageError(f"there is an entry {meta.name} in {out} already", do="choose another name")
     with atomic_folder(home) as folder:
-        for file in (SCORES, RANKINGS):
-            if (evaluation / file).is_file():
-                (folder / file).write_bytes((evaluation / file).read_bytes())
+        (folder / SCORES).write_bytes((evaluation / SCORES).read_bytes())
+        if (evaluation / RANKINGS).is_file():
+            cut_rankings(evaluation / RANKINGS, folder / RANKINGS, keep)
         _write_rows(folder / PER_QUERY, evaluation / PER_QUERY, labels)
+        examples, thumbnails = shown
         write_json(folder / EXAMPLES, [asdict(example) for example in examples])
-        (folder / "examples").mkdir()
+        if thumbnails:
+            (folder / "examples").mkdir()
         for id, jpeg in thumbnails.items():
             (folder / "examples" / f"{id}.jpg").write_bytes(jpeg)
         write_yaml(folder / META, to_mapping(replace(meta, files=hashes(folder))))

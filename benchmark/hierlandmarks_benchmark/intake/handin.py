@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from hierlandmarks.errors import UsageError
 from hierlandmarks.metrics import Report
-from hierlandmarks.tables import atomic_path, file_sha256, write_json, write_parquet
+from hierlandmarks.tables import atomic_path, file_sha256, write_json
 from hierlandmarks_benchmark.entries import PER_QUERY, RANKINGS, SCORES, check_name
+from hierlandmarks_benchmark.entries.rankings import write_rankings
 from hierlandmarks_benchmark.intake import baselines
 from hierlandmarks_benchmark.intake.embeddings import rank, read_embeddings
 from hierlandmarks_benchmark.intake.lists import Rankings
@@ -23,7 +24,7 @@ from hierlandmarks_benchmark.intake.rankings import read_rankings
 from hierlandmarks_benchmark.intake.score import examples, score, suspicions
 from hierlandmarks_benchmark.intake.truth import GroundTruth
 from hierlandmarks_benchmark.provenance import provenance
-from hierlandmarks_benchmark.submit import submit
+from hierlandmarks_benchmark.submit import Submit, submit
 
 BASELINE = "baseline:"
 
@@ -116,7 +117,9 @@ def check(handed: Handed, truth: GroundTruth) -> dict[str, Any]:
     return found | ({"sha256": inputs} if inputs else {})
 
 
-def hand_in(handed: Handed, about: About, truth: GroundTruth, out: Path) -> tuple[Path, Report]:
+def hand_in(
+    handed: Handed, about: About, truth: GroundTruth, out: Path, params: Submit | None = None
+) -> tuple[Path, Report]:
     """Turn what was handed in into an entry of a folder of submissions.
 
     Args:
@@ -124,6 +127,7 @@ def hand_in(handed: Handed, about: About, truth: GroundTruth, out: Path) -> tupl
         about: what is said of it.
         truth: of the track.
         out: the folder of submissions.
+        params: how much goes with the entry.
 
     Returns:
         The folder of the entry, and its report.
@@ -141,7 +145,7 @@ def hand_in(handed: Handed, about: About, truth: GroundTruth, out: Path) -> tupl
         home = Path(folder) / about.name
         model = {"name": about.model, "trained_on": about.trained_on, "loss": about.loss, "recipe": {}}
         write_evaluation(home, rankings, report, truth, {"model": model, "submission": submission})
-        return submit(home, truth.release, out, about.name), report
+        return submit(home, truth.release, out, about.name, params), report
 
 
 def write_evaluation(
@@ -180,23 +184,22 @@ def write_evaluation(
             "primary": track.primary,
             "depth": track.depth,
             "solution": truth.solution_hash,
-            "suspicions": suspicions(rankings, report, track.primary),
+            "suspicions": suspicions(rankings, report.mean[track.primary]),
         },
     }
     write_json(home / SCORES, scores)
     with atomic_path(home / PER_QUERY) as part:
         report.per_query.to_parquet(part, index=False)
     write_json(home / "examples.json", examples(rankings, truth))
-    write_rankings(home / RANKINGS, rankings, truth)
+    write_rankings(home / RANKINGS, truth.queries.ids.tolist(), lists_of(rankings, truth))
 
 
-def write_rankings(path: Path, rankings: Rankings, truth: GroundTruth) -> None:
-    """Write lists as Parquet, `query_id` and `images`, as `read_rankings` reads them."""
-    ids = pa.array(truth.searched.ids, pa.string())
+def lists_of(rankings: Rankings, truth: GroundTruth) -> pa.Array:
+    """Rankings as lists of ids, in the order of the queries."""
     listed = rankings.rows >= 0
     offsets = pa.array([0, *listed.sum(axis=1).cumsum().tolist()], pa.int32())
-    images = pa.ListArray.from_arrays(offsets, ids.take(pa.array(rankings.rows[listed])))
-    write_parquet(path, pa.table({"query_id": pa.array(truth.queries.ids, pa.string()), "images": images}))
+    ids = pa.array(truth.searched.ids, pa.string())
+    return pa.ListArray.from_arrays(offsets, ids.take(pa.array(rankings.rows[listed])))
 
 
 def _hashes(files: list[Path]) -> dict[str, str]:

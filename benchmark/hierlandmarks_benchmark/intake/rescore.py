@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hierlandmarks.errors import UsageError
+from hierlandmarks.metrics.columns import BINARY, GRADED
 from hierlandmarks.params import to_mapping
 from hierlandmarks_benchmark.entries import RANKINGS, Entry, read_entries
-from hierlandmarks_benchmark.intake.handin import write_evaluation
+from hierlandmarks_benchmark.intake.evaluated import SAID, write
+from hierlandmarks_benchmark.intake.kept import as_deep, check_scores, is_whole, read_kept
+from hierlandmarks_benchmark.intake.lists import Rankings
 from hierlandmarks_benchmark.intake.rankings import read_rankings
-from hierlandmarks_benchmark.intake.score import score
+from hierlandmarks_benchmark.intake.score import OFFICIAL, score
 from hierlandmarks_benchmark.intake.truth import GroundTruth
-from hierlandmarks_benchmark.submit import submit
+from hierlandmarks_benchmark.submit import EVALUATION, Submit
 
 
 def rescore(submissions: Path, truth: GroundTruth) -> dict[str, str]:
     """Score every entry of a track again and put it in its own place; the log gets a line for each.
 
-    An entry whose scores are those of this ground truth already is checked and left as it is.
+    An entry whose scores are those of this ground truth already is checked and left as it is. An entry of an evaluation
+    may keep fewer results than the track counts: its scores are then checked as far as those go, and it cannot be
+    brought to another ground truth.
 
     Args:
         submissions: folder of entries.
@@ -28,8 +33,8 @@ def rescore(submissions: Path, truth: GroundTruth) -> dict[str, str]:
         Name of every entry of the track → `up to date`, `rescored`, or why it cannot be.
 
     Raises:
-        HierlandmarksError: an entry is broken, or its rankings no longer fit the ground truth; entries before it stay
-            rescored.
+        HierlandmarksError: an entry is broken, its scores are not those of its rankings, or its rankings no longer fit
+            the ground truth; entries before it stay rescored.
     """
     entries = [entry for entry in read_entries(submissions) if entry.meta.track == truth.track.name]
     if not entries:
@@ -38,25 +43,59 @@ def rescore(submissions: Path, truth: GroundTruth) -> dict[str, str]:
 
 
 def _rescore(entry: Entry, submissions: Path, truth: GroundTruth) -> str:
-    meta, home = entry.meta, submissions / entry.meta.name
-    if not (home / RANKINGS).is_file():
+    meta, path = entry.meta, submissions / entry.meta.name / RANKINGS
+    if not path.is_file():
         return "cannot be rescored: it holds no rankings"
-    rankings = read_rankings(home / RANKINGS, truth)
-    report = score(rankings, truth)
-    same = {column: value for column, value in report.mean.items() if value == value}
-    stated = {column: found.value for column, found in entry.scores.items() if found.value is not None}
-    current = (meta.truth.content_hash, meta.truth.solution, meta.truth.depth, meta.primary)
-    if current == (truth.content_hash, truth.solution_hash, truth.track.depth, truth.track.primary) and _close(
-        same, stated
-    ):
+    # lists that were handed in may end early, those of an evaluation only where it kept no more
+    rankings = read_kept(path, truth) if meta.source == EVALUATION else read_rankings(path, truth)
+    if meta.source == EVALUATION and not is_whole(rankings, truth):
+        return _check(entry, rankings, truth, str(path))
+    if _is_current(entry, truth) and _same_scores(entry, rankings, truth):
         return "up to date"
-    said = {key: getattr(meta, key) for key in ("by", "link", "contamination", "source", "inputs")}
-    with tempfile.TemporaryDirectory() as folder:
-        evaluation = Path(folder) / meta.name
-        write_evaluation(evaluation, rankings, report, truth, {"model": to_mapping(meta.model), "submission": said})
-        submit(evaluation, truth.release, submissions, meta.name, replaces=True)
+    said = {key: getattr(meta, key) for key in (*SAID, "source", "inputs")}
+    params = Submit(examples=len(entry.examples), keep=rankings.rows.shape[1])
+    about = {"model": to_mapping(meta.model), "submission": said}
+    write(meta.name, rankings, truth, about, submissions, params, replaces=True)
     return "rescored"
 
 
-def _close(first: dict[str, float], second: dict[str, float]) -> bool:
-    return first.keys() == second.keys() and all(abs(first[key] - second[key]) < 1e-9 for key in first)
+def _check(entry: Entry, rankings: Rankings, truth: GroundTruth, where: str) -> str:
+    """What can be said of an entry that keeps too few results to be scored again."""
+    kept, primary = f"it keeps {rankings.rows.shape[1]} results a query", truth.track.primary
+    if not _is_current(entry, truth):
+        return f"cannot be rescored: {kept}, and {primary} counts {truth.depth}; submit it again from its embeddings"
+    stated = {column: found.value for column, found in entry.scores.items()}
+    decided = check_scores(rankings, truth, stated, where)
+    return f"up to date: {kept}, which decide {decided} of its {len(stated)} scores; those are right"
+
+
+def _is_current(entry: Entry, truth: GroundTruth) -> bool:
+    """Whether an entry says that it was scored on this ground truth, as its track is now."""
+    stated, track = entry.meta.truth, truth.track
+    return (stated.content_hash, stated.solution, stated.depth, entry.meta.primary) == (
+        truth.content_hash,
+        truth.solution_hash,
+        track.depth,
+        track.primary,
+    )
+
+
+def _same_scores(entry: Entry, rankings: Rankings, truth: GroundTruth) -> bool:
+    """Whether all that an entry states, and all that its track asks for, is what its rankings give."""
+    stated = {column: found.value for column, found in entry.scores.items() if found.value is not None}
+    metrics = tuple(sorted({*truth.track.metrics, *map(_family, entry.scores)} - {""}))
+    report = score(as_deep(rankings, truth), replace(truth, track=replace(truth.track, metrics=metrics)))
+    found = {column: value for column, value in report.mean.items() if value == value}
+    asked = {column for column in found if _family(column) in truth.track.metrics}
+    return asked <= stated.keys() <= found.keys() and all(abs(found[c] - stated[c]) < 1e-9 for c in stated)
+
+
+def _family(column: str) -> str:
+    """The metric of a column of scores; "" for one that comes from the official solution.
+
+    >>> _family("map_at_r_0"), _family("map_at_100_0"), _family("h_ap")
+    ('map_at_r', 'map_at', 'h_ap')
+    """
+    if column.startswith(OFFICIAL):
+        return ""
+    return max((f for f in (*GRADED, *BINARY) if column == f or column.startswith(f"{f}_")), key=len, default="")

@@ -60,10 +60,10 @@ def examples(rankings: Rankings, truth: GroundTruth) -> list[dict[str, Any]]:
     return shown
 
 
-def suspicions(rankings: Rankings, report: Report, primary: str) -> list[str]:
+def suspicions(rankings: Rankings, score: float) -> list[str]:
     """What a reader should know that scores do not say: perfect scores, lists in the order of the index."""
     found = []
-    if report.mean[primary] >= 1 - 1e-9:
+    if score >= 1 - 1e-9:
         found.append("every score is perfect")
     head = rankings.rows[:, :HEAD].astype(np.int64)
     follows = ((np.diff(head, axis=1) > 0) & (head[:, 1:] >= 0)).all(axis=1)
