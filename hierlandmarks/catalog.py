@@ -53,6 +53,8 @@ class RemoteDataset:
         metadata: its tables.
         images: the tars of every split.
         pictures: how many pictures the tars of a split hold in all.
+        splits: what is known of the splits as they are loaded: how many `images`, `landmarks`, `labels`, and of the
+            queries how many are `public` and `private`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class RemoteDataset:
     metadata: tuple[RemoteFile, ...]
     images: Mapping[str, tuple[RemoteFile, ...]]
     pictures: Mapping[str, int]
+    splits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @cache
@@ -87,6 +90,7 @@ def find_dataset(name: str) -> RemoteDataset:
             for split, facts in entry["images"].items()
         },
         pictures={split: facts["images"] for split, facts in entry["images"].items()},
+        splits=entry["splits"],
     )
 
 
@@ -94,8 +98,8 @@ def own_dataset(root: Path, whole: RemoteDataset) -> RemoteDataset:
     """What a root says it holds instead of the whole dataset, in `dataset.json`; the whole where it says nothing.
 
     A folder in the dataset's layout that is not the dataset (the bundled world, a small list of photos) names itself
-    there and gives its own numbers: `{"name": "mini", "rows": {PATH: n}, "pictures": {SPLIT: n}, "tars": {SPLIT: n}}`.
-    What it does not name is not expected.
+    there and gives its own numbers: `{"name": "mini", "rows": {PATH: n}, "pictures": {SPLIT: n}, "tars": {SPLIT: n}}`,
+    and perhaps `"splits": {SPLIT: {"images": n, "landmarks": n, "labels": n}}`. What it does not name is not expected.
 
     Raises:
         TableError: the file is not of that form.
@@ -106,7 +110,13 @@ def own_dataset(root: Path, whole: RemoteDataset) -> RemoteDataset:
     own = read_json(path)
     try:
         name, rows, pictures, tars = str(own["name"]), dict(own["rows"]), dict(own["pictures"]), dict(own["tars"])
-        numbers = [*rows.values(), *pictures.values(), *tars.values()]
+        splits = {split: dict(facts) for split, facts in dict(own.get("splits", {})).items()}
+        numbers = [
+            *rows.values(),
+            *pictures.values(),
+            *tars.values(),
+            *(n for facts in splits.values() for n in facts.values()),
+        ]
         if not all(isinstance(number, int) for number in numbers):
             raise ValueError("a count is no whole number")
         return replace(
@@ -115,6 +125,7 @@ def own_dataset(root: Path, whole: RemoteDataset) -> RemoteDataset:
             metadata=tuple(replace(file, rows=rows.get(file.path)) for file in whole.metadata),
             images={split: whole.images[split][: tars[split]] for split in pictures},
             pictures=pictures,
+            splits=splits,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TableError(f"{path} does not say what is in its folder", got=repr(error), do="write it anew") from error

@@ -26,6 +26,7 @@ from hierlandmarks.conditions import conditions, holds
 from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
 from hierlandmarks.hierarchy import Hierarchy, level
 from hierlandmarks.images import TarImages, decode
+from hierlandmarks.officialcounts import NAME
 from hierlandmarks.officialset import OfficialFolder
 from hierlandmarks.params import nearest
 from hierlandmarks.places import Places
@@ -78,7 +79,8 @@ def load(
 
     Args:
         name_or_folder: a known name: "mini" (built on first use in HIERLANDMARKS_HOME), "gldv2" (fetched with
-            `hl.download`); or a release folder; or a folder with GLDv2's CSVs under their own names.
+            `hl.download`; its counts must be the published ones); or a release folder; or a folder with GLDv2's CSVs
+            under their own names, whose counts are compared with its `dataset.json`, else with the published ones.
         split: "train", "train_clean", "index", "query" or "validation", as the release has them; None for all, one
             after the other.
         columns: what `Dataset.images` or the stream holds, of `schema.RELEASE`; all by default.
@@ -105,12 +107,11 @@ def load(
 
 
 def _open(name_or_folder: str | os.PathLike[str], verify: bool) -> Source:
-    folder = (
-        home() / OfficialFolder.name if name_or_folder == OfficialFolder.name else Path(name_or_folder).expanduser()
-    )
+    named = name_or_folder == NAME
+    folder = home() / NAME if named else Path(name_or_folder).expanduser()
     if folder.is_dir() and not (folder / MANIFEST).is_file() and OfficialFolder.is_one(folder):
-        return OfficialFolder(folder)
-    if name_or_folder == OfficialFolder.name and not Path(name_or_folder).is_dir():
+        return OfficialFolder(folder, named)
+    if named and not Path(name_or_folder).is_dir():
         raise MissingDataError(
             f"{folder} does not hold Google Landmarks v2",
             do="hl.download('gldv2', what=('metadata',)) fetches its tables",

@@ -19,12 +19,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hierlandmarks.catalog import find_dataset
 from hierlandmarks.conditions import Condition, holds
 from hierlandmarks.errors import MissingDataError
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.images import index_tars
 from hierlandmarks.official import CREDITS, LANDMARK_ID, check_ids, pick_clean, read_index, read_queries, read_train
+from hierlandmarks.officialcounts import Counts
 from hierlandmarks.places import FOLDER
 from hierlandmarks.schema import HIERARCHICAL_CSV, LEVELS, NODES, RELEASE, SPACES
 from hierlandmarks.shards import PLACE
@@ -45,13 +45,13 @@ class OfficialFolder:
 
     Args:
         root: holds `metadata/`, `ground_truth/` and, where fetched, the tars or the pictures out of them.
+        named: whether the whole dataset was asked for by its name, so that nothing less will do.
     """
 
-    name = "gldv2"
-
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
-        self.version = find_dataset(self.name).version
+    def __init__(self, root: str | os.PathLike[str], named: bool = False) -> None:
+        self.root, self._named = Path(root), named
+        self._counts = Counts.of(self.root, named)
+        self.name, self.version = self._counts.known.name, self._counts.known.version
         self.splits = tuple(split for split, path in NEEDS.items() if (self.root / path).is_file())
 
     @staticmethod
@@ -60,7 +60,7 @@ class OfficialFolder:
         return (folder / WRITTEN).is_file() or (folder / NEEDS["train"]).is_file()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return OfficialFolder, (self.root,)
+        return OfficialFolder, (self.root, self._named)
 
     def content_hash(self, split: str | None) -> str:
         """A hash of the rows; reads all of them."""
@@ -79,6 +79,7 @@ class OfficialFolder:
         Raises:
             MissingDataError: a file is missing.
             TableError: a file is wrong; the message names it and the row.
+            CorruptInputError: a file or split has not as many rows, landmarks or labels as it should.
             HierarchyError: a label is of two kinds, or of none.
         """
         return OfficialRows(self.root, partial(self._table, split), columns)
@@ -94,9 +95,11 @@ class OfficialFolder:
         landmarks = self._landmarks
         if space == "train":
             images = read_train(self.root, landmarks, credits=credits)
+            self._counts.check_file(NEEDS["train"], images.num_rows)
             images = pick_clean(self.root, images) if split == "train_clean" else images
         else:
             images = read_index(self.root, landmarks)
+            self._counts.check_file(NEEDS["index"], images.num_rows)
             images = read_queries(self.root, images) if split == "query" else images
         own = np.flatnonzero(pc.equal(landmarks["space"], space).to_numpy())
         known = landmarks["landmark_id"].combine_chunks().take(pa.array(own))
@@ -122,7 +125,9 @@ class OfficialFolder:
             else:
                 blank = pa.scalar("" if field.type == pa.string() else None, field.type)
                 columns[field.name] = pa.repeat(blank, len(rows))
-        return pa.table(columns)
+        table = pa.table(columns)
+        self._counts.check_split(split, table)
+        return table
 
     @cached_property
     def _landmarks(self) -> pa.Table:
@@ -152,6 +157,7 @@ class OfficialFolder:
         needed = [name for name in HIERARCHICAL_CSV if name not in ("category", "supercategory")]
         table = read_csv(path, needed, key=("landmark_id",), optional=("category", "supercategory"))
         check_ids(table, "landmark_id", LANDMARK_ID, path)
+        self._counts.check_file(path.relative_to(self.root).as_posix(), table.num_rows)
         frame: pd.DataFrame = table.rename_columns({"supercategory": "type"}).to_pandas()
         return frame.assign(space=space)
 

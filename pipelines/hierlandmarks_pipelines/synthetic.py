@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hierlandmarks.catalog import OWN
 from hierlandmarks.imageids import ids_of
 from hierlandmarks.schema import ASSIGNMENTS, HIERARCHICAL_CSV, SPACES, TYPES
-from hierlandmarks.tables import atomic_path, conform, read_csv
+from hierlandmarks.tables import atomic_path, conform, read_csv, write_json
 from hierlandmarks_pipelines.build import build
 from hierlandmarks_pipelines.sources import read_metadata
 
@@ -107,6 +108,7 @@ def write_metadata(root: Path, scale: float = 1.0, seed: int = 0) -> Sizes:
     _write_landmarks(root, "index", index)
     _write_train(root, train, chance, seed)
     _write_rest(root, index, sizes, chance, seed)
+    write_json(root / OWN, _contents(sizes))
     return sizes
 
 
@@ -153,6 +155,22 @@ def tables(root: Path) -> dict[str, pa.Table]:
     made["types"] = conform(pa.table(columns), TYPES, "types")
     built = build(made["assignments"])
     return {**made, "nodes": built.nodes, "leaves": built.leaves}
+
+
+def _contents(sizes: Sizes) -> dict[str, Any]:
+    """What `dataset.json` says of the files."""
+    train, index, test = sizes.images, sizes.index_images, sizes.test_images
+    rows = {"train": train, "train_attribution": train, "train_clean": sizes.clean_landmarks, "test": test}
+    rows |= {"index": index, "index_image_to_landmark": index}
+    for space, count in (("train", sizes.landmarks), ("index", sizes.index_landmarks)):
+        rows |= {f"{space}_label_to_{what}": count for what in ("category", "hierarchical")}
+    splits = {
+        "train_clean": {"images": sizes.labelled_images, "landmarks": sizes.labelled_landmarks},
+        "index": {"images": index},
+        "query": {"images": min(sizes.public + sizes.private, test)},
+    }
+    named = {f"metadata/{name}.csv": count for name, count in rows.items()}
+    return {"name": "synthetic", "rows": named, "splits": splits, "pictures": {}, "tars": {}}
 
 
 # -- landmarks --

@@ -4,13 +4,17 @@ import csv
 import pickle
 import tarfile
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import hierlandmarks as hl
-from hierlandmarks.errors import HierarchyError, MissingDataError, TableError, UsageError
+from hierlandmarks import officialcounts
+from hierlandmarks.catalog import find_dataset, own_dataset
+from hierlandmarks.errors import CorruptInputError, HierarchyError, MissingDataError, TableError, UsageError
 from hierlandmarks.levels import level
 from hierlandmarks_pipelines import synthetic
 from hierlandmarks_pipelines.layout import write_pictures
@@ -168,7 +172,7 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def test_bad_files_are_named(copy: Path) -> None:
+def test_bad_files_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels, train = copy / "metadata/train_label_to_hierarchical.csv", copy / "metadata/train.csv"
     whole, rows = labels.read_bytes(), rows_of(labels)
     church = [row for row in rows if row["hierarchical_label"] == "church"]
@@ -187,11 +191,47 @@ def test_bad_files_are_named(copy: Path) -> None:
         with pytest.raises(TableError, match=error):
             _ = hl.load(copy, "train").labels
     write(train, rows[: len(rows) // 2])  # a file that was cut at a line's end
+    counts = rf"train\.csv in .* got {len(rows) // 2:,} rows, expected {len(rows):,} rows"
+    with pytest.raises(CorruptInputError, match=counts):
+        hl.load(copy, "train_clean")
+    (copy / "dataset.json").unlink()  # then it could be all of GLDv2
     with pytest.raises(TableError, match=r"train_clean\.csv row"):
-        _ = hl.load(copy, "train_clean").labels
+        hl.load(copy, "train_clean")
+    assert f"got {len(rows) // 2:,} rows, expected 4,132,914 rows" in capsys.readouterr().err
     labels.unlink()
     with pytest.raises(MissingDataError, match="train_label_to_hierarchical"):
         _ = hl.load(copy, "train").labels
+
+
+def test_a_split_of_other_counts_is_named(copy: Path) -> None:
+    """Files with the right rows that give another split: a label lost, a landmark renumbered."""
+    labels = copy / "metadata/train_label_to_hierarchical.csv"
+    clean = {row["landmark_id"] for row in rows_of(copy / "metadata/train_clean.csv")}
+    rows = rows_of(labels)
+    lost = next(row for row in rows if row["landmark_id"] in clean and row["hierarchical_label"])
+    lost |= {"hierarchical_label": "", "natural_or_human_made": ""}
+    expected = synthetic.Sizes().scaled(0.0005)
+    write(labels, rows)
+    words = (
+        rf"the split train_clean in .* got \d+ images, {expected.labelled_landmarks - 1} landmarks, "
+        rf"expected {expected.labelled_images} images, {expected.labelled_landmarks} landmarks"
+    )
+    with pytest.raises(CorruptInputError, match=words):
+        hl.load(copy, "train_clean")
+    assert len(hl.load(copy, "index")) == expected.index_images
+
+
+def test_the_published_counts_are_asked_for() -> None:
+    known = find_dataset("gldv2")
+    assert known.splits["train_clean"] == {"images": 970_981, "landmarks": 46_593, "labels": 78}
+    assert known.splits["query"] == {"images": 1129, "public": 379, "private": 750}
+    table = pa.table({"usage": ["Public"] * 379 + ["Private"] * 750, "landmark": [-1] * 1129, "label": [0] * 1129})
+    counts = officialcounts.Counts(Path("gldv2"), known, True)
+    counts.check_split("query", table)
+    with pytest.raises(CorruptInputError, match=r"got 1,128 images, 378 public, 750 private, expected 1,129 images"):
+        counts.check_split("query", table.slice(1))
+    with pytest.raises(CorruptInputError, match=r"got 1,129 images, 0 landmarks, 1 labels, expected 970,981 images"):
+        counts.check_split("train_clean", table)
 
 
 def test_by_name(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,6 +240,12 @@ def test_by_name(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         hl.load("gldv2")
     (tmp_path / "home").mkdir()
     (tmp_path / "home/gldv2").symlink_to(copy)
-    assert hl.load("gldv2", "train_clean").name == "gldv2"
+    with pytest.raises(CorruptInputError, match="got 102 rows, expected 203,094 rows: fetch the metadata again"):
+        hl.load("gldv2", "train_clean")
+    whole = own_dataset(copy, find_dataset("gldv2"))  # as if the small files were all of it
+    monkeypatch.setattr(officialcounts, "find_dataset", lambda name: replace(whole, name=name))
+    found = hl.load("gldv2", "train_clean")
+    assert (found.name, hl.load(copy, "train_clean").name) == ("gldv2", "synthetic")
+    assert len(pickle.loads(pickle.dumps(found))) == len(found)
     with pytest.raises(UsageError, match="no split 'validation'"):
         hl.load("gldv2", "validation")
