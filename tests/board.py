@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from hierlandmarks.metrics import evaluate_embeddings
 from hierlandmarks.schema import RELEASE
 from hierlandmarks.tables import content_hash, file_sha256, from_rows, read_json, write_json, write_parquet
+from hierlandmarks_benchmark.entries.rankings import write_rankings
 from hierlandmarks_benchmark.submit import submit
 
 LANDMARKS = [  # name, label, kind, colour
@@ -113,6 +114,8 @@ def make_evaluation(folder: Path, release: Path, noise: float) -> Path:
     folder.mkdir(parents=True)
     report.per_query.to_parquet(folder / "per_query.parquet", index=False)
     write_json(folder / "examples.json", _examples(ids, embeddings, labels))
+    best = np.argsort(-(embeddings[0] @ embeddings[1].T), axis=1, kind="stable")
+    write_rankings(folder / "rankings.parquet", ids[0], pa.array([[ids[1][i] for i in row] for row in best]))
     scores: dict[str, Any] = {
         "entry": folder.name,
         "track": "tiny",

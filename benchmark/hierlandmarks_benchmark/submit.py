@@ -133,7 +133,9 @@ def read_meta(scores: Any, evaluation: Path, name: str | None) -> Meta:
         hardware=_mapping(provenance, "hardware", where, "provenance."),
         inputs=_mapping(said, "inputs", where, "submission.")
         if said
-        else {file: file_sha256(evaluation / file) for file in FILES},
+        else {
+            file: file_sha256(evaluation / file) for file in (*FILES, entries.RANKINGS) if (evaluation / file).is_file()
+        },
         suspicions=tuple(str(suspicion) for suspicion in said.get("suspicions") or ()),
         primary=str(said.get("primary") or "h_ap"),
         source=str(said.get("source") or EVALUATION),

@@ -23,7 +23,7 @@ from hierlandmarks_benchmark.submit import STAGE, Submit, submit
 from hierlandmarks_benchmark.texts import plain
 from tests.board import make_evaluation, make_release, release_rows
 
-FILES = {"meta.yaml", "scores.json", "per_query.parquet", "examples.json", "examples"}
+FILES = {"rankings.parquet", "meta.yaml", "scores.json", "per_query.parquet", "examples.json", "examples"}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,7 @@ def test_queries_may_be_their_own_gallery(evaluation: Path, release: Path, tmp_p
     level = 1 if release_rows("query")[queries.index(other)]["kind"] == release_rows("query")[0]["kind"] else 0
     write_json(evaluation / "examples.json", [{"query": queries[0], "results": [{"id": other, "level": level}]}])
     change(evaluation / "scores.json", lambda s: s.update(gallery_split=None))
+    (evaluation / "rankings.parquet").unlink()
     entry = read_entry(submit(evaluation, release, tmp_path / "submissions"))
     assert entry.meta.truth.gallery_split is None
     assert entry.meta.truth.gallery == entry.meta.truth.queries == 6
