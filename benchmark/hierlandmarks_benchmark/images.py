@@ -24,7 +24,7 @@ from hierlandmarks.progress import track
 from hierlandmarks_benchmark.recipe import AugmentationParams
 
 if TYPE_CHECKING:
-    from hierlandmarks import Dataset
+    from hierlandmarks_benchmark.datasets import ImageSet
 
 MOST_UNREADABLE = 0.01  # share of pictures that may be skipped
 _DRAWS = 9  # random numbers a picture takes: crop area, shape, place (2), mirror, and 4 for colour
@@ -47,7 +47,7 @@ class Pictures:
 
 
 def load_pictures(
-    dataset: Dataset, side: int, rows: NDArray[np.int64] | None = None, about: str = "decode"
+    dataset: ImageSet, side: int, rows: NDArray[np.int64] | None = None, about: str = "decode"
 ) -> Pictures:
     """Decode pictures, scale the shorter side to `side` and cut the centre square out.
 
@@ -78,7 +78,7 @@ def load_pictures(
     return Pictures(pixels, wanted[kept], skipped)
 
 
-def put_square(dataset: Dataset, row: int, place: Tensor) -> str:
+def put_square(dataset: ImageSet, row: int, place: Tensor) -> str:
     """Decode one picture into its place; the one way every picture takes, in memory or streamed.
 
     Args:
@@ -98,7 +98,7 @@ def put_square(dataset: Dataset, row: int, place: Tensor) -> str:
     return ""
 
 
-def check_readable(dataset: Dataset, unreadable: Mapping[int, str], count: int) -> tuple[str, ...]:
+def check_readable(dataset: ImageSet, unreadable: Mapping[int, str], count: int) -> tuple[str, ...]:
     """One line for each picture that cannot be read: id and reason.
 
     Args:

@@ -23,7 +23,7 @@ from hierlandmarks.params import nearest
 from hierlandmarks_benchmark.images import check_readable, load_pictures, put_square
 
 if TYPE_CHECKING:
-    from hierlandmarks import Dataset
+    from hierlandmarks_benchmark.datasets import ImageSet
 
 T = TypeVar("T")
 Ints = NDArray[np.int64]
@@ -31,6 +31,7 @@ Batch = tuple[Ints, Tensor]  # B rows, B × 3 × side × side uint8
 IN_MEMORY = ("auto", "always", "never")
 MOST_MEMORY = 0.5  # share of the available memory that decoded pictures may take
 AHEAD = 2  # batches each worker has ready
+FEW = 512  # pictures below which starting processes takes longer than decoding
 
 
 class Clock:
@@ -72,7 +73,7 @@ class Held:
 
     where = "memory"
 
-    def __init__(self, dataset: Dataset, side: int, rows: Ints, about: str) -> None:
+    def __init__(self, dataset: ImageSet, side: int, rows: Ints, about: str) -> None:
         loaded = load_pictures(dataset, side, rows, about)
         self._pixels, self.rows, self.skipped = loaded.pixels, loaded.rows, loaded.skipped
         self.clock = Clock()
@@ -93,17 +94,18 @@ class Streamed:
     Attributes:
         rows: that may be asked for, ascending.
         skipped: one line for each picture met so far that could not be read.
+        reasons: why, by row.
         clock: how long the consumer of `feed` waited.
         where: such as `4 workers`.
     """
 
-    def __init__(self, dataset: Dataset, side: int, rows: Ints, workers: int) -> None:
+    def __init__(self, dataset: ImageSet, side: int, rows: Ints, workers: int, clock: Clock | None = None) -> None:
         self.rows = rows
         self.skipped: tuple[str, ...] = ()
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.where = f"{workers} worker{'' if workers == 1 else 's'}"
         self._squares, self._workers = _Squares(dataset, side), workers
-        self._unreadable: dict[int, str] = {}
+        self.reasons: dict[int, str] = {}
 
     def feed(self, batches: Iterable[Ints]) -> Iterator[Batch]:
         """The pictures of batches of rows, in order.
@@ -129,9 +131,9 @@ class Streamed:
 
     def _counted(self, loader: DataLoader[Any]) -> Iterator[Batch]:
         for rows, pixels, failures in loader:
-            if new := {row: why for row, why in failures.items() if row not in self._unreadable}:
-                self._unreadable |= new
-                self.skipped = check_readable(self._squares.dataset, self._unreadable, len(self.rows))
+            if new := {row: why for row, why in failures.items() if row not in self.reasons}:
+                self.reasons |= new
+                self.skipped = check_readable(self._squares.dataset, self.reasons, len(self.rows))
             yield rows.numpy(), pixels
 
 
@@ -139,7 +141,7 @@ Pictures = Held | Streamed
 
 
 def open_pictures(
-    dataset: Dataset,
+    dataset: ImageSet,
     side: int,
     rows: Ints | None = None,
     *,
@@ -153,7 +155,7 @@ def open_pictures(
         dataset: where the pictures come from.
         side: of the decoded squares, in pixels: the shorter side is scaled to it and the centre cut out.
         rows: rows of the dataset that will be asked for, all by default.
-        workers: processes that decode what is streamed; 0 decodes in this one, -1 takes one for every core.
+        workers: processes that decode what is streamed; 0 decodes in this one, -1 takes one a core (see `cores_for`).
         in_memory: `always`, `never`, or `auto`: where the pictures take at most half of the memory that is free.
         about: what the progress bar says while pictures are decoded into memory.
 
@@ -173,14 +175,21 @@ def open_pictures(
         )
     if in_memory == "always" or (in_memory == "auto" and needed <= MOST_MEMORY * free):
         return Held(dataset, side, wanted, about)
-    return Streamed(dataset, side, wanted, _cores() if workers < 0 else workers)
+    return Streamed(dataset, side, wanted, cores_for(len(wanted), workers))
+
+
+def cores_for(count: int, workers: int) -> int:
+    """Worker processes for so many pictures: as many as wanted; for -1 one a core, none where pictures are few."""
+    if workers >= 0:
+        return workers
+    return max(1, len(os.sched_getaffinity(0)) // _processes()) if count >= FEW else 0
 
 
 @dataclass(frozen=True)
 class _Squares:
     """What a worker holds: pickles as a reference to the release."""
 
-    dataset: Dataset
+    dataset: ImageSet
     side: int
 
     def __getitems__(self, rows: Ints) -> tuple[Tensor, Tensor, dict[int, str]]:
@@ -202,10 +211,6 @@ def _same(batch: T) -> T:
 def _processes() -> int:
     """Processes of this run on this machine, as torchrun says: they share cores and memory."""
     return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def _cores() -> int:
-    return max(1, len(os.sched_getaffinity(0)) // _processes())
 
 
 def _free_memory() -> int:

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+import os
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +16,7 @@ import pytest
 import torch
 
 import hierlandmarks as hl
-from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
+from hierlandmarks.errors import CorruptInputError, IncompleteError, MissingDataError, UsageError
 from hierlandmarks.tables import read_json, write_json
 from hierlandmarks_benchmark.baselines import colour_histogram
 from hierlandmarks_benchmark.embed import EmbedParams, embed
@@ -19,13 +26,20 @@ from hierlandmarks_benchmark.vectors import (
     find_entries,
     query_and_gallery,
     read_embeddings,
+    read_ids,
+    read_skipped,
+    shard_path,
     write_embeddings,
+    write_shard,
 )
 from tests.coloured import release as write_release
 
 
 def test_every_entry_has_every_split_with_ids(tmp_path: Path, release: Path, model: Path) -> None:
-    assert embed(release, model, tmp_path) == ["tiny", "untrained", "colour-histogram"]
+    done = embed(release, model, tmp_path)
+    assert done.entries == ("tiny", "untrained", "colour-histogram")
+    assert done.images == 36
+    assert 0 < done.waited < 1
     for name, dim in (("tiny", 16), ("untrained", 16), ("colour-histogram", 512)):
         for split in ("query", "index"):
             found = read_embeddings(tmp_path / name, split)
@@ -64,7 +78,7 @@ def test_trained_and_untrained_differ_and_untrained_is_the_start_of_training(
 def test_without_query_and_index_it_is_validation(tmp_path: Path, validated: Path, model: Path) -> None:
     embed(validated, model, tmp_path, EmbedParams(baselines=("colour-histogram",)))
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.safetensors")}
-    assert names == {"tiny/validation.safetensors", "colour-histogram/validation.safetensors"}
+    assert names == {f"{name}/validation-00000-of-00001.safetensors" for name in ("tiny", "colour-histogram")}
 
 
 def test_a_model_of_another_release_of_that_name_is_said_aloud(
@@ -81,6 +95,7 @@ def test_a_release_with_nothing_to_rank(tmp_path: Path, model: Path) -> None:
     with pytest.raises(MissingDataError, match=r"nothing to evaluate on; got splits train, expected query and index"):
         embed(only_train, model, tmp_path / "out")
     assert query_and_gallery(("train", "index", "query", "validation"), "x") == ("query", "index")
+    assert query_and_gallery(("train", "test", "validation"), "x") == ("test", None)
 
 
 def test_unreadable_pictures_are_left_out_and_listed(tmp_path: Path, model: Path) -> None:
@@ -130,15 +145,125 @@ def test_histogram_bins_by_hand() -> None:
 def test_embeddings_that_are_spoilt_are_refused(tmp_path: Path) -> None:
     write_embeddings(tmp_path, "query", Embeddings(("a", "b"), np.eye(2, dtype=np.float32)))
     assert read_embeddings(tmp_path, "query").ids == ("a", "b")
-    with pytest.raises(MissingDataError, match=r"index.safetensors does not exist"):
+    with pytest.raises(MissingDataError, match="no embeddings of the split index"):
         read_embeddings(tmp_path, "index")
     write_embeddings(tmp_path / "other", "query", Embeddings(("a",), np.eye(1, dtype=np.float32)))
-    shutil.copy(tmp_path / "other" / "query.parquet", tmp_path)
+    shutil.copy(tmp_path / "other" / "query-00000-of-00001.parquet", tmp_path)
     with pytest.raises(CorruptInputError, match="does not fit its ids"):
         read_embeddings(tmp_path, "query")
-    (tmp_path / "query.safetensors").write_bytes(b"x")
+    (tmp_path / "query-00000-of-00001.safetensors").write_bytes(b"x")
     with pytest.raises(CorruptInputError, match="holds no embeddings"):
         read_embeddings(tmp_path, "query")
+
+
+def test_shards_are_read_in_order_and_only_whole(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = [Embeddings((f"{n}a", f"{n}b"), rng.random((2, 3), dtype=np.float32)) for n in range(3)]
+    for number in (2, 0, 1):
+        write_shard(shard_path(tmp_path, "index", number, 3), parts[number], skipped=[f"lost {number}"])
+    found = read_embeddings(tmp_path, "index")
+    assert found.ids == read_ids(tmp_path, "index") == ("0a", "0b", "1a", "1b", "2a", "2b")
+    assert np.array_equal(found.vectors, np.concatenate([part.vectors for part in parts]))
+    assert read_skipped(tmp_path, "index") == ["lost 0", "lost 1", "lost 2"]
+    shard_path(tmp_path, "index", 1, 3).with_suffix(".parquet").unlink()
+    with pytest.raises(IncompleteError, match=r"are not whole; got no index-00001-of-00003.safetensors.*goes on"):
+        read_embeddings(tmp_path, "index")
+    write_shard(shard_path(tmp_path, "index", 1, 3), parts[1])
+    write_embeddings(tmp_path, "index", parts[0])
+    with pytest.raises(IncompleteError, match="not whole"):
+        read_embeddings(tmp_path, "index")
+
+
+PROGRAM = str(Path(sys.executable).with_name("hierlandmarks"))
+SMALL = EmbedParams(baselines=("colour-histogram",), batch=4, shard=8, workers=0)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_what_is_written_stays_and_the_end_is_the_same(tmp_path: Path, release: Path, model: Path) -> None:
+    embed(release, model, tmp_path / "whole", SMALL)
+    whole = contents(tmp_path / "whole")
+    assert len([name for name in whole if name.endswith(".safetensors")]) == 2 * (2 + 3)
+    shutil.copytree(tmp_path / "whole", tmp_path / "again")
+    for name in ("tiny/index-00001-of-00003.safetensors", "colour-histogram/query-00000-of-00002.parquet"):
+        (tmp_path / "again" / name).unlink()
+    (tmp_path / "again" / "tiny" / "entry.json").unlink()
+    kept = tmp_path / "again" / "tiny" / "index-00000-of-00003.safetensors"
+    before = kept.stat().st_mtime_ns
+    assert embed(release, model, tmp_path / "again", SMALL).images == 16
+    assert contents(tmp_path / "again") == whole
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_workers_and_shards_change_nothing_but_the_files(tmp_path: Path, release: Path, model: Path) -> None:
+    embed(release, model, tmp_path / "one", SMALL)
+    embed(release, model, tmp_path / "two", dataclasses.replace(SMALL, workers=2, shard=12))
+    for name in ("tiny", "colour-histogram"):
+        one, two = (read_embeddings(tmp_path / folder / name, "index") for folder in ("one", "two"))
+        assert one.ids == two.ids
+        assert np.array_equal(one.vectors, two.vectors)
+
+
+def test_a_killed_run_goes_on(tmp_path: Path, release: Path, model: Path) -> None:
+    """kill -9 as soon as the first shard is there; what was written stays, the end is that of a whole run."""
+    command = [sys.executable, PROGRAM, "bench", "embed", "--release", str(release)]
+    command += ["--model", str(model), "--shard", "2", "--batch", "2", "--workers", "0", "--no-baselines"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], env=environment, stderr=subprocess.DEVNULL)
+    while run.poll() is None and not list((tmp_path / "killed").glob("tiny/*.safetensors")):
+        time.sleep(0.002)
+    run.kill()
+    run.wait()
+    before = contents(tmp_path / "killed")
+    assert "tiny/entry.json" not in before
+    params = EmbedParams(baselines=(), batch=2, shard=2, workers=0)
+    with one_thread():
+        embed(release, model, tmp_path / "killed", params)
+        embed(release, model, tmp_path / "whole", params)
+    after = {name: content for name, content in contents(tmp_path / "killed").items() if not name.endswith(".part")}
+    whole = contents(tmp_path / "whole")
+    assert after == whole
+    assert all(after[name] == content for name, content in before.items() if not name.endswith(".part"))
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_two_processes_share_the_shards(tmp_path: Path, release: Path, model: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", PROGRAM, "bench", "embed"]
+    command += ["--release", str(release), "--model", str(model), "--out", str(tmp_path / "two"), "--no-baselines"]
+    command += ["--shard", "8", "--batch", "4", "--workers", "0", "--json"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)  # one of the two speaks
+    assert said["entries"] == ["tiny"]
+    assert said["images"] == 36
+    with one_thread():
+        embed(release, model, tmp_path / "one", EmbedParams(baselines=(), batch=4, shard=8, workers=0))
+    two, one = contents(tmp_path / "two"), contents(tmp_path / "one")
+    assert set(two) == set(one)
+    assert all(two[name] == one[name] for name in one if not name.endswith("entry.json"))  # where the version stands
+
+
+def test_a_folder_of_other_embeddings_is_refused(tmp_path: Path, release: Path, model: Path) -> None:
+    embed(release, model, tmp_path / "out", SMALL)
+    with pytest.raises(UsageError, match="holds embeddings made otherwise; got another entries, batch, shard: remove"):
+        embed(release, model, tmp_path / "out", EmbedParams())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds something else"):
+        embed(release, model, tmp_path / "full", SMALL)
 
 
 def test_entries_of_another_dataset_are_refused(tmp_path: Path) -> None:
