@@ -16,6 +16,7 @@ from hierlandmarks_benchmark import losses
 from hierlandmarks_benchmark.recipe import LossTerm
 
 _NOT_TERMS = {"WeightedLoss", "CrossBatchMemory"}  # wrappers of losses
+_PROXIES_ONLY = {"ProxyLoss", "CSLLoss"}  # they compare with no other images, so a memory tells them nothing
 
 
 class Objective(nn.Module):
@@ -26,19 +27,25 @@ class Objective(nn.Module):
         labels: N × L codes of the training set, fine → coarse, counted from 0 in column 0 (see `compact`).
         dim: length of the embeddings.
         head: length of the projection, 0 for none.
+        memory: embeddings of earlier batches that terms with references see as well, 0 for none.
 
     Raises:
         UsageError: no terms, an unknown loss (the nearest is named), or arguments it does not take.
     """
 
-    def __init__(self, terms: tuple[LossTerm, ...], labels: NDArray[np.int64], dim: int, head: int = 0) -> None:
+    def __init__(
+        self, terms: tuple[LossTerm, ...], labels: NDArray[np.int64], dim: int, head: int = 0, memory: int = 0
+    ) -> None:
         super().__init__()
         if not terms:
             raise UsageError("the recipe has no loss", expected="a list of name, weight and params under loss")
         _, first = np.unique(labels[:, 0], return_index=True)
         known = {"num_classes": len(first), "dim": head or dim, "class_labels": torch.from_numpy(labels[first])}
         self.head = nn.Linear(dim, head) if head else None
-        self.terms = nn.ModuleList(_build(term, known) for term in terms)
+        built = [_build(term, known) for term in terms]
+        if memory:
+            built = [_remembering(loss, memory, head or dim, labels.shape[1]) for loss in built]
+        self.terms = nn.ModuleList(built)
         self.weights = tuple(term.weight for term in terms)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,3 +81,7 @@ def _build(term: LossTerm, known: dict[str, object]) -> nn.Module:
     loss = make(**{key: value for key, value in known.items() if key in accepted}, **term.params)
     assert isinstance(loss, nn.Module)
     return loss
+
+
+def _remembering(loss: nn.Module, size: int, dim: int, columns: int) -> nn.Module:
+    return loss if type(loss).__name__ in _PROXIES_ONLY else losses.CrossBatchMemory(loss, size, dim, columns)

@@ -35,7 +35,7 @@ class DataParams:
         split: split to train on.
         validation: split whose H-AP is followed while training, where the release has it; "" for none.
         validate_every: epochs between two looks at the validation split.
-        workers: processes that decode what does not fit in memory; -1 for one a core, 0 for none but the training's own.
+        workers: processes that decode what does not fit in memory; -1 for one a core, 0 to decode while training waits.
         in_memory: whether decoded pictures are held: `auto` (where they fit), `always` or `never`.
     """
 

@@ -7,12 +7,16 @@
   landmarks, the batch is smaller.
 
 A landmark's images take turns too; one with fewer than K shows some of them again. An epoch has as many batches as
-there are images for, and at least one.
+there are images for (with a cap, at most so many of each landmark), and at least one.
+
+The same arguments give the same batches in every process, so that each can take its share without asking the others,
+and a run can go on in the middle of an epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,33 +24,70 @@ from numpy.typing import NDArray
 from hierlandmarks.errors import UsageError
 from hierlandmarks.params import nearest
 from hierlandmarks.schema import LEVELS
-from hierlandmarks_benchmark.recipe import SamplerParams
+from hierlandmarks_benchmark.recipe import Recipe, SamplerParams
 
 Ints = NDArray[np.int64]
 KINDS = ("classes", "hierarchical")
 
 
-def batches(labels: Ints, params: SamplerParams, *, seed: int, epoch: int) -> list[Ints]:
+@dataclass(frozen=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        number: from 0, over the whole run.
+        epoch: from 0.
+        within: from 0, in its epoch.
+        rows: rows of the labels.
+        last: whether the epoch ends with it.
+    """
+
+    number: int
+    epoch: int
+    within: int
+    rows: Ints
+    last: bool
+
+
+def epoch_length(labels: Ints, params: SamplerParams) -> int:
+    """Batches an epoch."""
+    sizes = np.unique(labels[:, 0], return_counts=True)[1]
+    return max(1, int(np.minimum(sizes, params.cap or len(labels)).sum()) // params.batch)
+
+
+def plan(labels: Ints, recipe: Recipe, levels: Sequence[str] = LEVELS, done: int = 0) -> Iterator[Step]:
+    """Every step of a run from number `done` on; see `batches`."""
+    length = epoch_length(labels, recipe.sampler)
+    for epoch in range(done // length, recipe.epochs):
+        for within, rows in enumerate(batches(labels, recipe.sampler, seed=recipe.seed, epoch=epoch, levels=levels)):
+            if (number := epoch * length + within) >= done:
+                yield Step(number, epoch, within, rows, within + 1 == length)
+
+
+def batches(
+    labels: Ints, params: SamplerParams, *, seed: int, epoch: int, levels: Sequence[str] = LEVELS
+) -> list[Ints]:
     """The batches of an epoch, each an array of rows of `labels`.
 
     Args:
-        labels: N × 3 codes, fine → coarse; every landmark ≥ 0, an empty coarse label (-1) counts as one class.
+        labels: N × L codes, fine → coarse; every landmark ≥ 0, an empty coarse label (-1) counts as one class.
         params: what a batch holds.
         seed: of the run.
         epoch: from 0.
+        levels: names of the columns.
 
     Raises:
         UsageError: an unknown sampler or level, or too few landmarks for a batch.
 
     Complexity: O(N log N).
     """
-    check(labels, params)
+    check(labels, params, levels)
     rng = np.random.default_rng([seed, epoch])
     landmarks, first, owner = np.unique(labels[:, 0], return_index=True, return_inverse=True)
-    coarse = labels[first, LEVELS.index(params.level)] if params.kind == "hierarchical" else landmarks
-    piles = _piles(owner, rng)
+    coarse = labels[first, levels.index(params.level)] if params.kind == "hierarchical" else landmarks
+    piles = [pile[: params.cap or None] for pile in _piles(owner, rng)]
     turns = np.zeros(len(landmarks), dtype=np.int64)
-    wanted = max(1, len(labels) // params.batch)
+    wanted = epoch_length(labels, params)
     chosen = _hierarchical(coarse, params, rng) if params.kind == "hierarchical" else _classes(coarse, params, rng)
     out = []
     for _, group in zip(range(wanted), chosen, strict=False):
@@ -54,12 +95,16 @@ def batches(labels: Ints, params: SamplerParams, *, seed: int, epoch: int) -> li
     return out
 
 
-def check(labels: Ints, params: SamplerParams) -> None:
+def check(labels: Ints, params: SamplerParams, levels: Sequence[str] = LEVELS) -> None:
     """Refuse what cannot be sampled, saying what to lower."""
     if params.kind not in KINDS:
         raise UsageError("sampler.kind is unknown", got=repr(params.kind), do=nearest(params.kind, KINDS))
-    if params.level not in LEVELS[1:]:
-        raise UsageError("sampler.level is unknown", got=repr(params.level), do=nearest(params.level, LEVELS[1:]))
+    if params.kind == "hierarchical" and params.level not in levels[1:]:
+        raise UsageError("sampler.level is unknown", got=repr(params.level), do=nearest(params.level, levels[1:]))
+    if min(params.cap, params.chunk) < 0:
+        raise UsageError(
+            "sampler is out of range", got=f"cap {params.cap}, chunk {params.chunk}", expected="0 (no limit) or more"
+        )
     if params.per_landmark < 2 or params.batch < 2 * params.per_landmark or params.batch % params.per_landmark:
         raise UsageError(
             "sampler.batch does not hold landmarks",

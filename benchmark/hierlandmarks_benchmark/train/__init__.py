@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,29 +25,40 @@ class TrainParams:
     set: tuple[str, ...] = ()
 
 
-def train(release: str | Path, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Train a network and write model.safetensors, recipe.yaml, history.csv, curves.png and summary.json.
+def train(release: str | Path, recipe: Recipe, folder: str | Path, *, restart: bool = False) -> dict[str, Any]:
+    """Train a network and write model.safetensors, recipe.yaml, history.csv, curves.png, summary.json and events.
+
+    Killed at any moment, the same call goes on from the last checkpoint in the folder; on a CPU the outcome is the same
+    bit for bit. Under torchrun or `accelerate launch` every process makes this call.
 
     Args:
-        release: release folder, or name of one.
+        release: release folder, name of one, or a public data set as `LAYOUT:FOLDER`.
         recipe: the whole run.
-        folder: existing folder to write into.
+        folder: run folder, made where it is not there; TensorBoard reads folder/tensorboard while it runs.
+        restart: leave a checkpoint in the folder aside and start again.
 
     Returns:
         The content of summary.json.
 
     Raises:
-        UsageError: a recipe that does not fit the release, or a loss that is no number any more.
-        MissingDataError: the release or pretrained weights are not there.
+        UsageError: a recipe that does not fit the release or the memory, a checkpoint of another run, or a loss that is
+            no number any more (its batch is then in the folder).
+        MissingDataError: the release, pretrained weights or a tracker's package are not there.
         CorruptInputError: more than 1 % of the pictures cannot be read.
+
+    >>> from hierlandmarks_benchmark.recipe import load_recipe
+    >>> summary = train("mini", load_recipe("mini"), "out/run")  # doctest: +SKIP
     """
     from hierlandmarks_benchmark.train.run import run
 
-    return run(release, recipe, folder)
+    return run(release, recipe, Path(folder), restart=restart)
 
 
 def _run(params: TrainParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
-    train(inputs["release"], load_recipe(params.recipe, params.set), folders["model"])
+    folder = folders["model"]
+    working = folder.parent / ".model.training"  # stays when the run is killed, so that the next goes on from there
+    train(inputs["release"], load_recipe(params.recipe, params.set), working)
+    os.replace(working, folder)
     return {}
 
 

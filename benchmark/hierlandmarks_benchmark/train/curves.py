@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hierlandmarks.tables import atomic_path
 from hierlandmarks_benchmark.recipe import Recipe
-from hierlandmarks_benchmark.train.loop import Record
+from hierlandmarks_benchmark.train.journal import Record
 
 
 def draw_curves(history: list[Record], recipe: Recipe, path: Path) -> None:

@@ -1,161 +1,186 @@
-"""The training loop: decoded pictures and labels in, a trained network and its history out. Knows nothing of files."""
+"""The training loop: pictures and labels in, a trained network and its history out."""
 
 from __future__ import annotations
 
+import itertools
 import math
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
-from hierlandmarks.errors import UsageError
+from hierlandmarks.params import to_mapping
+from hierlandmarks.schema import LEVELS
 from hierlandmarks_benchmark.images import augment, draws
+from hierlandmarks_benchmark.loading import Clock
 from hierlandmarks_benchmark.models import Network, build_network
 from hierlandmarks_benchmark.objective import Objective, compact
-from hierlandmarks_benchmark.recipe import OptimiserParams, Recipe, ScheduleParams
-from hierlandmarks_benchmark.samplers import batches
+from hierlandmarks_benchmark.recipe import Recipe
+from hierlandmarks_benchmark.samplers import Step, check, epoch_length, plan
+from hierlandmarks_benchmark.train.backward import Learner
+from hierlandmarks_benchmark.train.faults import advice_on_memory, keep_batch, not_a_number
+from hierlandmarks_benchmark.train.journal import EVENTS, Journal, Record, check_trackers
+from hierlandmarks_benchmark.train.optimisation import average_of, build_optimiser, set_learning_rates
+from hierlandmarks_benchmark.train.state import State
+from hierlandmarks_benchmark.train.team import Team
 
-Record = dict[str, float]
+Ints = NDArray[np.int64]
 Look = Callable[[Network], float]
+
+
+class Source(Protocol):
+    """Where pictures come from: see `hierlandmarks_benchmark.loading`."""
+
+    rows: Ints
+    clock: Clock
+
+    def feed(self, batches: Any) -> Any:
+        """Rows of batches in; of each batch the readable rows, and their pictures, out."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What there is to learn from.
+
+    Attributes:
+        pictures: where they come from.
+        labels: N × L codes, fine → coarse, of `pictures.rows`; every landmark ≥ 0.
+        ids: of the pictures, for whoever looks into a batch.
+        levels: names of the label columns.
+        about: what a checkpoint has to agree with besides the recipe.
+    """
+
+    pictures: Source
+    labels: Ints
+    ids: Sequence[str]
+    levels: Sequence[str] = LEVELS
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves: the network on the CPU, one record an epoch, and the device it was trained on."""
+    """What training leaves: the network on the CPU, one record an epoch, the device, and the number of processes."""
 
     network: Network
     history: list[Record]
     device: str
+    processes: int
 
 
-def fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look | None = None) -> Trained:
-    """Train a recipe's network.
+def fit(data: Data, recipe: Recipe, folder: Path | None = None, look: Look | None = None) -> Trained:
+    """Train a recipe's network, from where the folder's checkpoint left off or from the start.
 
-    On a CPU with the same number of threads the same arguments give the same weights, bit for bit. The global random
-    state is left as it was.
+    On a CPU with the same number of threads and processes the same arguments give the same weights, bit for bit,
+    however often the run was killed in between. The global random state is left as it was.
 
     Args:
-        pixels: N × 3 × S × S uint8.
-        labels: N × 3 codes, fine → coarse; every landmark ≥ 0.
+        data: what to learn from.
         recipe: the run.
-        look: what a network is worth (H-AP on validation), asked every `data.validate_every` epochs and at the end.
+        folder: where checkpoints, events and the batch of a loss that is no number go; None keeps nothing.
+        look: what a network is worth (H-AP on validation), asked every `data.validate_every` epochs and at the end, in
+            every process.
 
     Raises:
-        UsageError: too few landmarks for a batch, a name that is unknown, or a loss that is no number any more.
+        UsageError: too few landmarks for a batch, a name that is unknown, a checkpoint of another run, a loss that is
+            no number any more, or too little memory.
     """
-    with torch.random.fork_rng():
+    accelerator = _accelerator(recipe, folder)
+    with torch.random.fork_rng(devices=[accelerator.device] if accelerator.device.type == "cuda" else []):
         torch.manual_seed(recipe.seed + 1)  # another stream than the one the network's weights come from
-        return _fit(pixels, compact(labels), recipe, look)
+        return _fit(data, recipe, folder, look, accelerator)
 
 
-def _fit(pixels: Tensor, labels: NDArray[np.int64], recipe: Recipe, look: Look | None) -> Trained:
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(mixed_precision=recipe.precision.replace("float32", "no"))
-    if accelerator.num_processes > 1:
-        raise UsageError("training runs in one process", got=accelerator.num_processes, do="start it without torchrun")
-    device = accelerator.device
-    steps = len(batches(labels, recipe.sampler, seed=recipe.seed, epoch=0))
-    network = build_network(recipe).to(device)
-    objective = Objective(recipe.loss, labels, network.dim, recipe.head).to(device)
-    optimiser = torch.optim.AdamW(_groups(network, objective, recipe.optimiser))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _scale(recipe.schedule, recipe.epochs, steps))
-    ema = recipe.optimiser.ema
-    average = _average(network, ema) if ema else None
-    model, optimiser, schedule = accelerator.prepare(network, optimiser, schedule)
+def _fit(data: Data, recipe: Recipe, folder: Path | None, look: Look | None, accelerator: Any) -> Trained:
+    team, device, labels = Team.found(), accelerator.device, compact(data.labels)
+    check(labels, recipe.sampler, data.levels)
+    length = epoch_length(labels, recipe.sampler)
+    network = team.share_statistics(build_network(recipe).to(device))
+    objective = Objective(recipe.loss, labels, network.dim, recipe.head, recipe.memory).to(device)
+    optimiser = accelerator.prepare(build_optimiser(network, objective, recipe))
+    average = average_of(network, recipe.optimiser.ema) if recipe.optimiser.ema else None
     kept = cast(Network, average.module) if average else network
+    learner, journal = Learner(network, objective, accelerator, team), Journal(recipe, length, accelerator)
+    state = State(learner, optimiser, average, journal, {"recipe": to_mapping(recipe), "data": dict(data.about)})
+    if team.rank:  # dropout differs between processes, what they start from does not
+        torch.manual_seed(recipe.seed + 1 + 1_000_003 * team.rank)
+    done = state.load(folder) if folder else 0
+    ahead, steps = itertools.tee(plan(labels, recipe, data.levels, done))
+    fed = data.pictures.feed(data.pictures.rows[team.share(step.rows)] for step in ahead)
     codes = torch.from_numpy(labels).to(device)
-    history: list[Record] = []
-    with tqdm(total=recipe.epochs * steps, desc="  train", unit="step", file=sys.stderr, disable=None) as bar:
-        for epoch in range(recipe.epochs):
-            record = _Epoch(epoch, schedule.get_last_lr()[0], recipe)
+    with closing(journal):
+        journal.open(folder, done)
+        for step, (rows, pixels) in zip(steps, fed, strict=False):
+            mine, random = _readable(step, rows, data.pictures.rows, recipe.seed, team)
+            everyone = team.collect(mine, device)
+
+            def view(part: slice, pixels: Tensor = pixels, random: Tensor = random) -> Tensor:
+                return augment(pixels[part].to(device), recipe.augmentation, recipe.data.size, random[part])
+
             network.train()
-            for step, rows in enumerate(batches(labels, recipe.sampler, seed=recipe.seed, epoch=epoch)):
-                random = draws(recipe.seed, epoch, step, len(rows))
-                pictures = augment(pixels[rows].to(device), recipe.augmentation, recipe.data.size, random)
-                loss, terms = objective(model(pictures), codes[rows])
-                value = float(loss.detach())
-                record.add(step, len(rows), value, terms)
-                optimiser.zero_grad()
-                accelerator.backward(loss)
-                if recipe.optimiser.clip:
-                    accelerator.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
-                optimiser.step()
-                schedule.step()
-                if average:
-                    average.update_parameters(network)
-                bar.set_postfix_str(f"epoch {epoch + 1}, loss {value:.3f}, {record.rate():.0f} images/s", refresh=False)
-                bar.update()
-            last = epoch + 1 == recipe.epochs
-            due = last or (epoch + 1) % recipe.data.validate_every == 0
-            history.append(record.close() | {"h_ap": look(kept) if look and due else math.nan})
-    return Trained(kept.cpu().eval(), history, str(device))
+            share = set_learning_rates(optimiser, recipe.schedule, step.number, length, recipe.epochs)
+            optimiser.zero_grad()
+            with advice_on_memory(recipe, len(mine)):
+                loss, terms = learner.backward(
+                    view, codes[np.concatenate(everyone)], [len(own) for own in everyone], recipe.sampler.chunk
+                )
+            if not math.isfinite(loss):
+                tensors = {"pictures": pixels, "labels": torch.from_numpy(data.labels[mine]), "random": random}
+                where = folder and keep_batch(folder, team.rank, step, tensors, [data.ids[row] for row in mine])
+                raise not_a_number(loss, step, dict(zip(journal.names, terms.tolist(), strict=True)), where)
+            if recipe.optimiser.clip:
+                accelerator.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
+            optimiser.step()
+            if average:
+                average.update_parameters(network)
+            images = sum(len(own) for own in everyone)
+            journal.add(step, images, loss, terms, data.pictures.clock.share, share * recipe.optimiser.learning_rate)
+            if step.last:
+                journal.close_epoch(step, _worth(look, kept, recipe, step, team))
+            if folder and _due(recipe, step):
+                state.save(folder, step.number + 1)
+    return Trained(kept.cpu().eval(), journal.history, str(device), team.size)
 
 
-class _Epoch:
-    """What an epoch was like, gathered step by step."""
+def _accelerator(recipe: Recipe, folder: Path | None) -> Any:
+    """Device, precision, processes and trackers."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
-    def __init__(self, epoch: int, learning_rate: float, recipe: Recipe) -> None:
-        self.epoch, self.learning_rate = epoch, learning_rate
-        self.names = [f"{term.name}_{i}" for i, term in enumerate(recipe.loss)]
-        self.started, self.images, self.loss, self.terms = time.perf_counter(), 0, 0.0, np.zeros(len(recipe.loss))
-
-    def add(self, step: int, images: int, loss: float, terms: Tensor) -> None:
-        """Count a batch, refusing a loss that is no number."""
-        if not math.isfinite(loss):
-            raise UsageError(
-                f"the loss is {loss} in epoch {self.epoch + 1}, step {step + 1}",
-                got=", ".join(f"{name} {value:.4g}" for name, value in zip(self.names, terms.tolist(), strict=True)),
-                do="lower optimiser.learning_rate or set optimiser.clip",
-            )
-        self.images += images
-        self.loss += images * loss
-        self.terms += images * terms.cpu().double().numpy()
-
-    def rate(self) -> float:
-        """Images a second so far."""
-        return self.images / (time.perf_counter() - self.started)
-
-    def close(self) -> Record:
-        """The epoch in one record: learning rate at its start, means over its images."""
-        record = {"epoch": self.epoch + 1, "learning_rate": self.learning_rate, "loss": self.loss / self.images}
-        record |= dict(zip(self.names, (self.terms / self.images).tolist(), strict=True))
-        return record | {"images": self.images, "images_per_second": self.rate()}
+    check_trackers(recipe.trackers)
+    AcceleratorState._reset_state()  # else the precision of an earlier run in this process would stay
+    return Accelerator(
+        mixed_precision=recipe.precision.replace("float32", "no"),
+        log_with=[EVENTS, *recipe.trackers] if folder else None,
+        project_dir=folder and folder / EVENTS,
+    )
 
 
-def _average(network: Network, decay: float) -> AveragedModel:
-    """A running mean of the weights, and of BatchNorm's statistics with them."""
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+def _readable(step: Step, rows: Ints, known: Ints, seed: int, team: Team) -> tuple[Ints, Tensor]:
+    """Of this process's part of a batch, the labels' rows that could be read, and each one's random numbers."""
+    mine = team.share(step.rows)
+    random = draws(seed, step.epoch, step.within, len(step.rows))[team.share(np.arange(len(step.rows)))]
+    if len(rows) == len(mine):
+        return mine, random
+    there = np.isin(known[mine], rows)
+    return mine[there], random[torch.from_numpy(there)]
 
 
-def _groups(network: Network, objective: Objective, params: OptimiserParams) -> list[dict[str, Any]]:
-    """Weights decay; biases, norms and proxies do not, and proxies have a learning rate of their own."""
-    head = objective.head.parameters() if objective.head is not None else ()
-    trained = [p for p in (*network.parameters(), *head) if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "lr": params.learning_rate, "weight_decay": params.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "lr": params.learning_rate, "weight_decay": 0.0},
-        {"params": list(objective.terms.parameters()), "lr": params.proxy_learning_rate, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+def _worth(look: Look | None, network: Network, recipe: Recipe, step: Step, team: Team) -> float:
+    """H-AP where it is due, NaN elsewhere."""
+    due = step.epoch + 1 == recipe.epochs or (step.epoch + 1) % recipe.data.validate_every == 0
+    if look is None or not due:
+        return math.nan
+    team.same_buffers(network)
+    return look(network)
 
 
-def _scale(params: ScheduleParams, epochs: int, steps: int) -> Callable[[int], float]:
-    """Step → share of the peak learning rate: linear up over the warm-up, then half a cosine down to the floor."""
-    total, warmup = epochs * steps, params.warmup * steps
-
-    def scale(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        done = (step - warmup) / max(1.0, total - warmup)
-        return params.floor + (1 - params.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-    return scale
+def _due(recipe: Recipe, step: Step) -> bool:
+    """Whether a checkpoint is due after a step."""
+    epochs, steps = recipe.checkpoint.epochs, recipe.checkpoint.steps
+    return bool((step.last and epochs and (step.epoch + 1) % epochs == 0) or (steps and (step.within + 1) % steps == 0))

@@ -102,7 +102,8 @@ def test_the_coarse_weighting_visits_landmarks_evenly() -> None:
     ("changes", "message"),
     [
         ({"kind": "hierarchicl"}, "did you mean hierarchical"),
-        ({"level": "lable"}, "did you mean label"),
+        ({"kind": "hierarchical", "level": "lable"}, "did you mean label"),
+        ({"cap": -1}, "cap -1"),
         ({"batch": 26}, "multiple"),
         ({"per_landmark": 1}, "at least 2"),
         ({"batch": 4}, "multiple"),

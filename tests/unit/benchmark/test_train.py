@@ -17,31 +17,26 @@ from PIL import Image
 
 from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
 from hierlandmarks.tables import read_json
+from hierlandmarks_benchmark.models import build_network
 from hierlandmarks_benchmark.objective import Objective, compact
 from hierlandmarks_benchmark.recipe import LossTerm, Recipe, ScheduleParams, load_recipe
 from hierlandmarks_benchmark.train import STAGE, TrainParams, train
-from hierlandmarks_benchmark.train.loop import _scale, fit
+from hierlandmarks_benchmark.train.loop import Data, fit
+from hierlandmarks_benchmark.train.optimisation import build_optimiser, scale
 from tests.coloured import release as write_release
+from tests.trainable import data
 
 
 def changed(recipe: Recipe, section: str, **values: Any) -> Recipe:
     return dataclasses.replace(recipe, **{section: dataclasses.replace(getattr(recipe, section), **values)})
 
 
-def data(landmarks: int = 8, each: int = 4) -> tuple[torch.Tensor, np.ndarray]:
-    pixels = torch.randint(
-        0, 256, (landmarks * each, 3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
-    landmark = np.repeat(np.arange(landmarks), each)
-    return pixels, np.stack([landmark, landmark % 4, landmark % 4 // 2], axis=1)
-
-
 def weights(recipe: Recipe) -> dict[str, torch.Tensor]:
-    return fit(*data(), recipe).network.state_dict()
+    return fit(data(), recipe).network.state_dict()
 
 
 def test_the_model_folder_is_complete(model: Path, release: Path, tiny: Recipe) -> None:
-    names = {"model.safetensors", "recipe.yaml", "history.csv", "curves.png", "summary.json"}
+    names = {"model.safetensors", "recipe.yaml", "history.csv", "curves.png", "summary.json", "tensorboard"}
     assert {path.name for path in model.iterdir()} == names
     saved = load_recipe(str(model / "recipe.yaml"))
     assert saved == dataclasses.replace(tiny, model=saved.model)
@@ -80,23 +75,71 @@ def test_the_global_random_state_is_left_alone(tiny: Recipe) -> None:
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    fit(*data(), dataclasses.replace(tiny, epochs=1))
+    fit(data(), dataclasses.replace(tiny, epochs=1))
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_proxies_have_a_learning_rate_of_their_own(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    monkeypatch.setattr(
-        "hierlandmarks_benchmark.train.loop.torch.optim.AdamW",
-        lambda groups: made.extend(groups) or torch.optim.SGD(groups),
+def groups(recipe: Recipe) -> list[tuple[float, float, bool, int]]:
+    network = build_network(recipe)
+    objective = Objective(recipe.loss, data().labels, network.dim, recipe.head)
+    found = build_optimiser(network, objective, recipe).param_groups
+    return [(group["peak"], group["weight_decay"], group["backbone"], len(group["params"])) for group in found]
+
+
+def test_weights_decay_others_do_not_and_proxies_have_a_learning_rate_of_their_own(tiny: Recipe) -> None:
+    found = groups(tiny)
+    assert {group[:3] for group in found} == {
+        (3e-3, 0.01, True),
+        (3e-3, 0.0, True),
+        (3e-3, 0.01, False),
+        (3e-3, 0.0, False),
+        (1e-2, 0.0, False),
+    }
+    assert found[-1][0] == 1e-2
+    assert found[-1][3] == 1  # the head learns as the network does
+
+
+def test_parts_of_the_network_have_learning_rates_of_their_own(tiny: Recipe) -> None:
+    scaled = changed(tiny, "optimiser", scale={"backbone": 0.1, "backbone.inner.embedder": 0.01, "head": 2.0})
+    peaks = {peak for peak, *_ in groups(scaled)}
+    assert sorted(peaks) == pytest.approx([3e-5, 3e-4, 3e-3, 6e-3, 1e-2])
+    with pytest.raises(UsageError, match=r"optimiser.scale names 'backbon'.*did you mean backbone"):
+        groups(changed(tiny, "optimiser", scale={"backbon": 0.1}))
+
+
+def test_a_frozen_backbone_waits_while_the_rest_learns(tiny: Recipe) -> None:
+    start = build_network(tiny).state_dict()
+    found = weights(changed(dataclasses.replace(tiny, epochs=1), "schedule", frozen=1.0))
+    same = {name for name, tensor in found.items() if torch.equal(tensor, start[name])}
+    learnt = {name for name, _ in build_network(tiny).named_parameters()}
+    assert {name for name in learnt if name.startswith("backbone.")} <= same
+    assert "projection.weight" not in same
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_other_optimisers(tiny: Recipe, kind: str) -> None:
+    assert not torch.equal(
+        weights(changed(tiny, "optimiser", kind=kind))["projection.weight"], weights(tiny)["projection.weight"]
     )
-    fit(*data(), dataclasses.replace(tiny, epochs=1))
-    assert [group["weight_decay"] for group in made] == [0.01, 0.0, 0.0]
-    assert [parameter.shape for parameter in made[2]["params"]] == [(8, 12)]  # the head learns as the network does
+    with pytest.raises(UsageError, match="did you mean adam"):
+        changed(tiny, "optimiser", kind="adamv")
+
+
+def test_steps_instead_of_a_cosine() -> None:
+    params = ScheduleParams(warmup=0, milestones=(2, 4), gamma=0.3)
+    assert [round(scale(params, step, length=2, epochs=6), 6) for step in range(0, 12, 2)] == [
+        1,
+        1,
+        0.3,
+        0.3,
+        0.09,
+        0.09,
+    ]
 
 
 def test_the_head_serves_the_loss_only(tiny: Recipe) -> None:
-    pixels, labels = data()
+    found = data()
+    labels = found.labels
     objective = Objective(tiny.loss, labels, 16, head=12)
     embeddings = torch.nn.functional.normalize(torch.rand(32, 16), dim=1)
     loss, terms = objective(embeddings, torch.from_numpy(labels))
@@ -104,7 +147,7 @@ def test_the_head_serves_the_loss_only(tiny: Recipe) -> None:
     seen = torch.nn.functional.normalize(objective.head(embeddings), dim=1)
     assert terms[0] == objective.terms[0](seen, torch.from_numpy(labels))
     assert float(loss.detach()) == pytest.approx(float(0.9 * terms[0] + 0.1 * terms[1]))
-    trained = fit(pixels, labels, tiny)
+    trained = fit(found, tiny)
     assert trained.network.dim == 16
     assert not any("head" in name for name in trained.network.state_dict())
 
@@ -120,8 +163,7 @@ def test_clipping_bounds_the_step(tiny: Recipe) -> None:
 
 
 def test_the_schedule_warms_up_and_comes_down_to_its_floor() -> None:
-    scale = _scale(ScheduleParams(warmup=2, floor=0.1), epochs=10, steps=5)
-    values = [scale(step) for step in range(51)]
+    values = [scale(ScheduleParams(warmup=2, floor=0.1), step, length=5, epochs=10) for step in range(51)]
     assert values[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
     assert values[10] == pytest.approx(1)
     assert values[50] == pytest.approx(0.1)
@@ -135,11 +177,11 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(tiny: Recipe, monkeypatc
 
     monkeypatch.setattr(Objective, "forward", broken)
     with pytest.raises(UsageError, match=r"the loss is nan in epoch 1, step 1.*lower optimiser.learning_rate"):
-        fit(*data(), tiny)
+        fit(data(), tiny)
 
 
 def test_unknown_losses_and_arguments_name_the_nearest(tiny: Recipe) -> None:
-    _, labels = data()
+    labels = data().labels
     with pytest.raises(UsageError, match="did you mean SupHAPLoss"):
         Objective((LossTerm("SupHapLoss"),), labels, 4)
     with pytest.raises(UsageError, match="did you mean tau"):
@@ -151,10 +193,10 @@ def test_unknown_losses_and_arguments_name_the_nearest(tiny: Recipe) -> None:
 def test_every_loss_can_be_a_term(tiny: Recipe) -> None:
     from hierlandmarks_benchmark import losses
 
-    pixels, labels = data()
+    found = data()
     names = sorted(set(losses.__all__) - {"WeightedLoss", "CrossBatchMemory"})
     for name in names:
-        trained = fit(pixels, labels, dataclasses.replace(tiny, epochs=1, loss=(LossTerm(name),)))
+        trained = fit(found, dataclasses.replace(tiny, epochs=1, loss=(LossTerm(name),)))
         assert math.isfinite(trained.history[0]["loss"]), name
 
 
