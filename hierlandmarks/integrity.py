@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from hierlandmarks.errors import ChecksumError, CorruptInputError
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.imageids import keys_of
+from hierlandmarks.progress import track
 from hierlandmarks.releases import Release, release_hash
 from hierlandmarks.schema import LEVELS, RELEASE
 from hierlandmarks.tables import ROW_GROUP, block_hash, join_hashes
@@ -32,7 +33,8 @@ def check_rows(release: Release) -> None:
         ChecksumError: the rows are others than those the manifest was written for.
     """
     hierarchy = release.hierarchy()
-    found = {split: join_hashes(_checked(release, split, hierarchy)) for split in release.splits}
+    blocks = {split: _checked(release, split, hierarchy) for split in release.splits}
+    found = {split: join_hashes(track(own, f"verifying {split}", unit="block")) for split, own in blocks.items()}
     for split, digest in found.items():
         if digest != release.content_hash(split):
             raise ChecksumError(

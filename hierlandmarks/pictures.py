@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ def check_pictures(pool: Executor, decoded: bool) -> Callable[[Iterable[bytes]],
 
 
 class Pictures:
-    """The pictures of a split, added tar by tar; some 40 bytes of memory each.
+    """The pictures of a split, added tar by tar or one by one; some 40 bytes of memory each.
 
     Args:
         looks: looks at many pictures, in order.
@@ -55,7 +56,7 @@ class Pictures:
 
     def __init__(self, looks: Callable[[Iterable[bytes]], Iterator[Look]]) -> None:
         self._looks = looks
-        self._ids: list[pa.ChunkedArray] = []
+        self._ids: list[pa.Array] = []
         self._marks: list[np.ndarray[Any, np.dtype[np.uint64]]] = []
         self._broken: list[str] = []
         self._smallest: int | None = None
@@ -70,22 +71,26 @@ class Pictures:
         """
         rows = index_tar(path).sort_by("offset").to_pylist()
         images = TarImages(path.parent)
-        marks = []
-        for start in range(0, len(rows), _AHEAD):
-            part = rows[start : start + _AHEAD]
-            contents = (images.read(path.name, row["offset"], row["size"]) for row in part)
-            for row, seen in zip(part, self._looks(contents), strict=True):
+        count = self.add((row["id"], images.read(path.name, row["offset"], row["size"])) for row in rows)
+        images.close()
+        return count
+
+    def add(self, pictures: Iterable[tuple[str, bytes]]) -> int:
+        """Look at pictures, given as id and bytes; returns how many there are."""
+        ids, marks, rest = [], [], iter(pictures)
+        while part := list(islice(rest, _AHEAD)):
+            for (image, content), seen in zip(part, self._looks(content for _, content in part), strict=True):
+                ids.append(image)
                 marks.append(seen.mark)
+                self.size += len(content)
                 if seen.side == 0:
-                    self._broken.append(row["id"])
+                    self._broken.append(image)
                 elif seen.side is not None:
                     self._smallest = min(seen.side, self._smallest or seen.side)
-        images.close()
-        self._ids.append(pa.array([row["id"] for row in rows], pa.string()))
+        self._ids.append(pa.array(ids, pa.string()))
         self._marks.append(np.array(marks, dtype=np.uint64))
-        self.count += len(rows)
-        self.size += sum(row["size"] for row in rows)
-        return len(rows)
+        self.count += len(ids)
+        return len(ids)
 
     def ids(self) -> pa.Array:
         """The ids of all pictures, in the order of the tars."""

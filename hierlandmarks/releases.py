@@ -25,7 +25,7 @@ from hierlandmarks.errors import ChecksumError, CorruptInputError, MissingDataEr
 from hierlandmarks.executors import each
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.params import nearest
-from hierlandmarks.progress import say
+from hierlandmarks.progress import say, track
 from hierlandmarks.schema import RELEASE, SPLITS
 from hierlandmarks.shards import Shards
 from hierlandmarks.tables import content_hash, file_sha256, read_json
@@ -166,7 +166,8 @@ def open_release(name_or_folder: str | os.PathLike[str], *, verify: bool = False
     if verify:
         from hierlandmarks.integrity import check_rows
 
-        for _ in each(_check_bytes, [(folder / name, facts["sha256"]) for name, facts in manifest["files"].items()]):
+        pieces = [(folder / name, facts["sha256"]) for name, facts in manifest["files"].items()]
+        for _ in track(each(_check_bytes, pieces), "verifying bytes", len(pieces), "file"):
             pass
         check_rows(release)
     return release

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from hierlandmarks.downloads import read_md5, read_record
 from hierlandmarks.errors import ChecksumError, HierlandmarksError, MissingDataError, TableError
 from hierlandmarks.pictures import Pictures, check_pictures
 from hierlandmarks.progress import track
-from hierlandmarks.releases import MANIFEST, open_release
+from hierlandmarks.releases import MANIFEST, Release, open_release
 from hierlandmarks.tables import read_csv, write_json
 
 EXIT = {"ok": 0, "absent": 0, "missing": 2, "unfinished": 2, "wrong": 3}
@@ -38,8 +38,9 @@ class Finding:
         detail: in words.
         count: rows of a CSV, pictures of a tar or of a split; None when not counted.
         size: bytes of a file; None when it is not there.
-        facts: of pictures: how many have the same bytes as another, how many do not decode and which, the smallest
-            side in pixels, how many ids of the split's CSV are in no tar and of the tars in no CSV.
+        facts: of pictures, where they were looked at: how many have the same bytes as another, how many do not decode
+            and which, the smallest side in pixels; of tars also how many ids of the split's CSV are in no tar and of
+            the tars in no CSV.
     """
 
     path: str
@@ -75,7 +76,7 @@ def verify_folder(
         raise MissingDataError(f"there is no folder {folder}", do="check the path")
     if is_release(folder):
         release = open_release(folder, verify=True)
-        return [Finding(split, "ok", count=sum(rows for _, rows in release.shards(split))) for split in release.splits]
+        return [_check_release(release, split, decode=decode, jobs=jobs) for split in release.splits]
     known = own_dataset(folder, find_dataset(dataset))
     findings = [_check_file(folder, file) for file in track(known.metadata, "verifying tables", unit="file")]
     for split, tars in known.images.items():
@@ -117,6 +118,25 @@ def write_report(path: Path, folder: Path, findings: Sequence[Finding]) -> None:
             "findings": shown,
         },
     )
+
+
+def _check_release(release: Release, split: str, *, decode: bool, jobs: int) -> Finding:
+    """The pictures of a split of a release whose bytes and rows are right: whether they are pictures."""
+    rows = release.rows(split, ("id", "image"))
+    if not (decode and rows.pictures):
+        return Finding(split, "ok", count=len(rows))
+    found = (pair for batch in rows.batches(("id", "image")) for pair in zip(*batch.to_pydict().values(), strict=True))
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        pictures = Pictures(check_pictures(pool, decode))
+        pictures.add(track(found, f"decoding {split}", len(rows), "picture"))
+    facts = pictures.facts()
+    fault = _undecodable(facts)
+    return Finding(split, "wrong" if fault else "ok", fault, len(rows), pictures.size, facts)
+
+
+def _undecodable(facts: Mapping[str, Any]) -> str:
+    count = facts.get("undecodable", 0)
+    return f"{count} pictures do not decode, such as {facts['undecodable_ids'][0]}" if count else ""
 
 
 def _check_file(root: Path, file: RemoteFile, pictures: Pictures | None = None) -> Finding:
@@ -187,8 +207,8 @@ def _judge(root: Path, known: RemoteDataset, split: str, pictures: Pictures, the
         faults.append(f"{known.pictures[split]} pictures were expected")
     if facts["twice"]:
         faults.append(f"{facts['twice']} ids are in two tars")
-    if facts.get("undecodable"):
-        faults.append(f"{facts['undecodable']} pictures do not decode, such as {facts['undecodable_ids'][0]}")
+    if fault := _undecodable(facts):
+        faults.append(fault)
     path = root / "metadata" / f"{split}.csv"
     if path.is_file():
         try:

@@ -19,10 +19,11 @@ from hierlandmarks.cli import emit
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(path: Path, decode: bool, jobs: int, report: Path | None, as_json: bool) -> int:
-    """Check a folder file by file: a fetched GLDv2, or a release. Writes what it found to report.json.
+    """Check a folder file by file: a fetched GLDv2, whose report.json tells what was found, or a release.
 
     Tables: columns and rows. Tars: checksum, members, every picture decoded, repeats, and that the ids of the tables
-    are there. Exit code 0: all that is there is right; 2: something is missing or unfinished; 3: something is wrong.
+    are there. A release: every byte, every row, the content hash, and the pictures that it carries decoded. Exit code
+    0: all that is there is right; 2: something is missing or unfinished; 3: something is wrong.
     """
     from hierlandmarks.verification import REPORT, exit_code, is_release, verify_folder, write_report
 

@@ -243,3 +243,18 @@ def test_a_release_is_checked_against_its_manifest(tmp_path, capsys):
     assert str(shard) in capsys.readouterr().err
     shard.unlink()
     assert run(["verify", str(folder)]) == 2
+
+
+def test_the_pictures_of_a_release_are_decoded(tmp_path, capsys, monkeypatch):
+    own = tiny.picture
+    monkeypatch.setattr(tiny, "picture", lambda number: own(number)[:-40] if number == 5 else own(number))
+    folder = tiny.release(tmp_path / "release")
+    findings = {finding.path: finding for finding in verify_folder(folder, jobs=2)}
+    assert [split for split, finding in findings.items() if finding.state == "wrong"] == ["train"]
+    assert findings["train"].facts["undecodable_ids"] == [f"{5 * 0x9E3779B97F4A7C15 % 2**64:016x}"]
+    assert findings["index"].facts["smallest_side"] == 12
+    assert run(["verify", str(folder)]) == 3
+    assert "1 pictures do not decode, such as " in capsys.readouterr().out
+    assert run(["verify", str(folder), "--no-decode"]) == 0
+    plain = tiny.release(tmp_path / "plain", image_bytes=False)
+    assert all(finding.facts is None for finding in verify_folder(plain))
