@@ -149,7 +149,7 @@ def embed(release: str | Path, model: Path, folder: Path, params: EmbedParams | 
 
 
 def _processes() -> PartialState:
-    """This process among those of torchrun, and its device."""
+    """The process among those of torchrun, and its device."""
     import torch
     from accelerate import PartialState
 

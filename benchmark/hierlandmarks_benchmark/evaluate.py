@@ -16,15 +16,13 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-import hierlandmarks as hl
-from hierlandmarks import Dataset
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.hierarchy import level
 from hierlandmarks.metrics import Report, evaluate_embeddings, top_rankings
 from hierlandmarks.params import to_mapping
-from hierlandmarks.schema import LEVELS
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import atomic_path, write_json
+from hierlandmarks_benchmark.datasets import ImageSet, open_dataset
 from hierlandmarks_benchmark.entries import RANKINGS
 from hierlandmarks_benchmark.entries.rankings import LISTS, write_rankings
 from hierlandmarks_benchmark.provenance import provenance
@@ -71,7 +69,7 @@ class Side:
     Attributes:
         ids: N image ids.
         vectors: N × d, of unit length.
-        labels: N × 3, fine → coarse.
+        labels: N × L, fine → coarse.
         parts: N, the part of the official ground truth (Public, Private) of each query, `all` where there are none.
     """
 
@@ -86,10 +84,11 @@ def evaluate(
 ) -> dict[str, Report]:
     """Evaluate every entry under a folder of embeddings.
 
-    Queries are ranked against the index where the release has both, else each validation image against the others.
+    Queries are ranked against the index where the release has both, else each test or validation image against the
+    others.
 
     Args:
-        release: release folder, or name of one.
+        release: release folder or name of one, or a public layout (see `datasets`).
         embeddings: folder that `embed` wrote.
         folder: existing folder to write into: ENTRY/{scores.json, per_query.parquet, rankings.parquet,
             examples.json}.
@@ -103,9 +102,9 @@ def evaluate(
         CorruptInputError: embeddings of another dataset, or of images the release lacks.
     """
     params = params or EvaluateParams()
-    whole = hl.load(release)
+    whole = open_dataset(release)
     query_split, gallery_split = query_and_gallery(whole.splits, release)
-    splits = {split: hl.load(release, split=split) for split in (query_split, gallery_split) if split}
+    splits = {split: open_dataset(release, split) for split in (query_split, gallery_split) if split}
     reports = {}
     for name, about in find_entries(embeddings, whole.content_hash).items():
         query = _side(splits[query_split], read_embeddings(embeddings / name, query_split))
@@ -119,7 +118,7 @@ def evaluate(
             "query_split": query_split,
             "gallery_split": gallery_split,
             "report": json.loads(report.to_json()),
-            "provenance": _provenance(about, params),
+            "provenance": _provenance(about, params, whole.hierarchy.levels),
         }
         write_json(folder / name / "scores.json", scores)
         with atomic_path(folder / name / "per_query.parquet") as part:
@@ -161,13 +160,14 @@ def ranked(query: Side, gallery: Side | None, kept: int) -> pa.Array:
 
 
 def examples(query: Side, gallery: Side | None, params: EvaluateParams) -> list[dict[str, Any]]:
-    """A few queries with their best results: image ids, best first, and the level of each match (3 same landmark … 0).
+    """A few queries with their best results: image ids, best first, and the level of each match (L same landmark … 0).
 
     Queries are chosen by a hash of their id, of different labels first, so every entry of a release shows the same.
     """
     target = query if gallery is None else gallery
+    second = query.labels[:, :2][:, -1]  # the level above the finest, where there is one
     shown = []
-    for row in choose(query.ids, query.labels[:, 1], params.examples):
+    for row in choose(query.ids, second, params.examples):
         similarity = target.vectors @ query.vectors[row]
         similarity[target.ids == query.ids[row]] = -np.inf  # the query itself, where it is in the gallery
         best = np.argsort(-similarity, kind="stable")[: min(params.results, int(np.isfinite(similarity).sum()))]
@@ -189,7 +189,7 @@ def choose(ids: Sequence[str] | NDArray[np.str_], labels: Ints, count: int) -> l
     return [int(row) for row in frame.sort_values(["turn", "key"]).index[:count]]
 
 
-def _side(dataset: Dataset, embeddings: Embeddings) -> Side:
+def _side(dataset: ImageSet, embeddings: Embeddings) -> Side:
     rows = pd.Index(dataset.images["id"]).get_indexer(pd.Index(embeddings.ids))
     if (rows < 0).any():
         raise CorruptInputError(
@@ -202,14 +202,14 @@ def _side(dataset: Dataset, embeddings: Embeddings) -> Side:
     return Side(np.array(embeddings.ids)[order], embeddings.vectors[order], dataset.labels[rows[order]], parts)
 
 
-def _provenance(about: Mapping[str, Any], params: EvaluateParams) -> dict[str, Any]:
+def _provenance(about: Mapping[str, Any], params: EvaluateParams, levels: Sequence[str]) -> dict[str, Any]:
     here = provenance("numpy", "pandas")
     return {
         "dataset": about["dataset"],
         "model": about["model"],
         "embedded": {key: about[key] for key in ("splits", "code_version", "packages", "hardware")},
         "date": datetime.now(UTC).date().isoformat(),
-        "settings": to_mapping(params) | {"levels": list(LEVELS)},
+        "settings": to_mapping(params) | {"levels": list(levels)},
         **here,
     }
 

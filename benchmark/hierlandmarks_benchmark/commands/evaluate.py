@@ -12,7 +12,7 @@ from hierlandmarks.tables import atomic_folder
 
 
 @click.command()
-@click.option("--release", required=True, help="Release folder, or the name of a release such as mini.")
+@click.option("--release", required=True, help="Release folder, the name of one such as mini, or LAYOUT:FOLDER.")
 @click.option("--embeddings", required=True, type=click.Path(path_type=Path), help="Folder made by `bench embed`.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of evaluations to make (replaced).")
 @click.option("--relevance", default="proportional", show_default=True, help="Of H-AP: proportional or decomposed.")
