@@ -1,0 +1,127 @@
+"""Photos as a clue: the arithmetic against slow twins, and the real loading code with a tiny CLIP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks_pipelines.labelfiles import Label, Taxonomy, label_files, read_taxonomy
+from hierlandmarks_pipelines.photoclues import (
+    TEMPLATES,
+    majority,
+    neighbours,
+    prompt_vectors,
+    prompts,
+    zero_shot,
+)
+from hierlandmarks_pipelines.photomodel import PhotoModel, Vectors, load_photo_model
+from tests.tinyclip import save_tiny_clip
+
+TWO = Taxonomy(
+    (
+        Label("hl:church", "church", "human-made", "A Christian house of worship: chapel, cathedral.", ""),
+        Label("hl:lake", "lake", "natural", "", ""),
+    )
+)
+
+
+def _unit(rows: int, size: int, seed: int) -> Vectors:
+    vectors = np.random.default_rng(seed).normal(size=(rows, size)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def test_prompts_name_the_label_and_what_it_is() -> None:
+    church, lake = prompts(TWO)
+    assert "a photo of church." in church
+    assert "a photo of church, a Christian house of worship." in church
+    assert lake == [template.format("lake") for template in TEMPLATES]
+    assert all(prompts(read_taxonomy(label_files(None)[0])))
+
+
+def test_a_label_is_the_mean_direction_of_its_prompts() -> None:
+    def texts(some: object) -> Vectors:
+        return np.array([[1.0, 0.0] if "church" in str(text) else [0.0, 1.0] for text in some], np.float32)  # type: ignore[attr-defined]
+
+    model = PhotoModel("fake", 10.0, lambda pictures: np.zeros((0, 2), np.float32), texts)
+    assert np.allclose(prompt_vectors(TWO, model), [[1, 0], [0, 1]])
+
+
+def test_zero_shot_is_a_softmax_of_scaled_cosines() -> None:
+    photos, labels = _unit(5, 8, 0), _unit(3, 8, 1)
+    found = zero_shot(photos, labels, 100.0)
+    for p, row in zip(photos, found, strict=True):
+        weights = [np.exp(100.0 * (float(p @ label) - 1)) for label in labels]
+        assert row == pytest.approx([w / sum(weights) for w in weights], rel=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, 3, 50])
+def test_neighbours_equal_their_slow_twin(k: int) -> None:
+    photos, known = _unit(7, 6, 2), _unit(20, 6, 3)
+    known[5] = known[4]  # a tie
+    codes = np.random.default_rng(4).integers(0, 4, 20)
+    found = neighbours(photos, known, codes, 4, k=k, temperature=0.1)
+    for photo, row in zip(photos, found, strict=True):
+        order = sorted(range(20), key=lambda i: (-float(photo @ known[i]), i))[:k]
+        votes = np.zeros(4)
+        for i in order:
+            votes[codes[i]] += np.exp(float(photo @ known[i]) / 0.1)
+        assert row == pytest.approx(votes / votes.sum(), rel=1e-4)
+
+
+def test_neighbours_refuse_another_model() -> None:
+    with pytest.raises(UsageError, match="one model"):
+        neighbours(_unit(2, 6, 0), _unit(2, 5, 1), np.zeros(2, np.int64), 2)
+    with pytest.raises(UsageError, match="labelled photos"):
+        neighbours(_unit(2, 6, 0), np.zeros((0, 6), np.float32), np.zeros(0, np.int64), 2)
+
+
+def test_many_photos_that_lean_outvote_one_that_is_certain() -> None:
+    probabilities = np.array([[0.55, 0.45], [0.55, 0.45], [0.0, 1.0]])
+    found = majority(probabilities, np.array([0, 0, 0]), 2)
+    assert found[0].argmax() == 0
+    assert found[0].sum() == pytest.approx(1)
+    assert found[0, 0] == pytest.approx((2 + (0.55 + 0.55 + 0) / 3) / 4)
+    assert not found[1].any()  # a landmark without photos says nothing
+
+
+def test_a_tie_of_votes_goes_to_what_was_seen_more_clearly() -> None:
+    found = majority(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0]), 1)
+    assert found[0].argmax() == 0
+
+
+def test_a_tiny_clip_is_loaded_and_compares_pictures_with_words(tmp_path: Path) -> None:
+    save_tiny_clip(tmp_path / "clip", words=("church", "lake", "a", "photo", "of"))
+    model = load_photo_model(str(tmp_path / "clip"))
+    pictures = [Image.new("RGB", (40 + i, 30), (6 * i, 90, 200)) for i in range(35)]  # more than a batch
+    vectors = model.pictures(iter(pictures))
+    assert vectors.shape == (35, 16)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.allclose(vectors[34], model.pictures([pictures[34]])[0], atol=1e-5)
+    words = model.texts(["church", "lake"])
+    assert words.shape == (2, 16)
+    assert not np.allclose(words[0], words[1])
+    probabilities = zero_shot(vectors, words, model.scale)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert model.scale == pytest.approx(1 / 0.07, rel=1e-3)  # what CLIP starts from
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIERLANDMARKS_OFFLINE", "1")
+    with pytest.raises(MissingDataError, match="cannot be loaded"):
+        load_photo_model(str(tmp_path / "nothing"))
+
+
+def test_a_model_without_words_is_refused(tmp_path: Path) -> None:
+    from transformers import ViTConfig, ViTModel
+
+    save_tiny_clip(tmp_path / "vit", words=("church",))
+    tiny = ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, image_size=16, patch_size=8
+    )
+    ViTModel(tiny).save_pretrained(tmp_path / "vit")
+    with pytest.raises(MissingDataError, match=r"does not compare|cannot be loaded"):
+        load_photo_model(str(tmp_path / "vit"))
