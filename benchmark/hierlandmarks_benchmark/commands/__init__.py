@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-NAMES = ("embed", "evaluate", "leaderboard", "submit", "train")
+NAMES = ("embed", "evaluate", "export-codabench", "leaderboard", "submit", "train")
 
 
 class LazyGroup(click.Group):
@@ -20,7 +20,8 @@ class LazyGroup(click.Group):
         """Load one command."""
         if cmd_name not in NAMES:
             return None
-        command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command = getattr(import_module(f"{__name__}.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 
