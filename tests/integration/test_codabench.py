@@ -1,4 +1,4 @@
-"""A bundle as Codabench takes it: unpacked by the rules of its server, scored as its worker does, equal to our scores."""
+"""A bundle as Codabench takes it: read as its server does, scored as its worker does, equal to our scores."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ IMAGE = "python:3.11-slim"
 PAGES = {"Overview": "overview.md", "Evaluation": "evaluation.md", "Submission": "submission.md"}
 TERMS = "terms.md"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in a zip
-MINUTES = 30  # that the scoring may take
+SECONDS = 1800  # that the scoring may take
 
 
 def export(truth: GroundTruth, out: Path, start: date, image: str = IMAGE, solution: Path | None = None) -> Path:
@@ -141,8 +141,8 @@ def _competition(truth: GroundTruth, columns: list[dict[str, Any]], start: date,
         "index": 0,
         "name": "Submissions",
         "description": track.about,
-        "start": start.isoformat(),
-        "execution_time_limit_ms": MINUTES * 60_000,
+        "start": start,
+        "execution_time_limit": SECONDS,
         "tasks": [0],
     }
     return {
