@@ -21,7 +21,7 @@ from hierlandmarks_benchmark.models import build_network
 from hierlandmarks_benchmark.objective import Objective, compact
 from hierlandmarks_benchmark.recipe import LossTerm, Recipe, ScheduleParams, load_recipe
 from hierlandmarks_benchmark.train import STAGE, TrainParams, train
-from hierlandmarks_benchmark.train.loop import Data, fit
+from hierlandmarks_benchmark.train.loop import fit
 from hierlandmarks_benchmark.train.optimisation import build_optimiser, scale
 from tests.coloured import release as write_release
 from tests.trainable import data
