@@ -16,7 +16,7 @@ from hierlandmarks.progress import say
 from hierlandmarks.schema import HIERARCHICAL_CSV, KINDS, LEAVES, NODES, SPACES, UNPLACED
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import from_rows, write_csv
-from hierlandmarks_pipelines.wikimedia.titles import PREFIX, category_title
+from hierlandmarks_pipelines.places import leaf_id
 
 ROOT = "root"
 CONFLICTS = ("space", "landmark_id", "category", "assigned", "placed", "because_of", "reason")
@@ -101,18 +101,6 @@ def build(assignments: pa.Table) -> Built:
         released={space: _released(released[space]) for space in SPACES},
         conflicts=pa.table({name: pa.array([row[name] for row in moved], pa.string()) for name in CONFLICTS}),
     )
-
-
-def leaf_id(row: Row) -> str:
-    """The leaf a landmark is: `commons:` and the title of its category, else its space and id.
-
-    >>> leaf_id({"space": "train", "landmark_id": "7", "category": "https://commons.wikimedia.org/wiki/Category:a_b"})
-    'commons:A b'
-    >>> leaf_id({"space": "index", "landmark_id": "7", "category": ""})
-    'index:7'
-    """
-    title = category_title(row["category"])
-    return f"commons:{title.removeprefix(PREFIX)}" if title else f"{row['space']}:{row['landmark_id']}"
 
 
 def _check_spaces(rows: Iterable[Row]) -> None:

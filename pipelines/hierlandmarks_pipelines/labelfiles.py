@@ -16,6 +16,7 @@ from hierlandmarks.params import nearest
 from hierlandmarks.resources import bundled
 from hierlandmarks.schema import DECISIONS, KINDS, TAXONOMY
 from hierlandmarks.tables import from_rows, read_csv
+from hierlandmarks_pipelines.places import is_place
 from hierlandmarks_pipelines.typeids import type_id as type_id_of
 
 LABEL, DROP = ACTIONS = ("label", "drop")
@@ -168,12 +169,12 @@ def check_decision(decision: Decision, taxonomy: Taxonomy, where: str) -> None:
 
 
 def check_type_id(type_id: str, name: str, where: str) -> None:
-    """Refuse an id that is neither a Wikidata item nor the `hl:` id of the name beside it.
+    """Refuse an id that is neither a Wikidata item nor the `hl:` id of the name beside it, nor that of a landmark.
 
     Raises:
         TableError: it is neither; the message gives the id the name would have.
     """
-    if _QID.fullmatch(type_id):
+    if _QID.fullmatch(type_id) or is_place(type_id):
         return
     try:
         expected = type_id_of(name)
