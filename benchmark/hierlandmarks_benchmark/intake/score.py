@@ -16,6 +16,7 @@ from hierlandmarks_benchmark.intake.truth import GroundTruth
 
 OFFICIAL = "official_map_at_100"
 EXAMPLES, RESULTS = 8, 8
+PERFECT = "every score is perfect"
 RESAMPLES = 10_000
 HEAD = 10  # results that tell whether a list follows the order of the index
 
@@ -64,7 +65,7 @@ def suspicions(rankings: Rankings, score: float) -> list[str]:
     """What a reader should know that scores do not say: perfect scores, lists in the order of the index."""
     found = []
     if score >= 1 - 1e-9:
-        found.append("every score is perfect")
+        found.append(PERFECT)
     head = rankings.rows[:, :HEAD].astype(np.int64)
     follows = ((np.diff(head, axis=1) > 0) & (head[:, 1:] >= 0)).all(axis=1)
     if head.shape[1] > 2 and follows.mean() > 0.5:

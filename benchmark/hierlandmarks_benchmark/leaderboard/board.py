@@ -15,8 +15,9 @@ from hierlandmarks.metrics.relevance import Floats
 from hierlandmarks_benchmark.entries import Entry, Truth
 from hierlandmarks_benchmark.leaderboard.groups import groups
 from hierlandmarks_benchmark.leaderboard.metrics import Metric, shown
-from hierlandmarks_benchmark.leaderboard.notes import twins, with_note
+from hierlandmarks_benchmark.leaderboard.notes import perfect, twins, with_note
 from hierlandmarks_benchmark.leaderboard.strengths import Strength, strengths
+from hierlandmarks_benchmark.tracks import pins
 
 FORMAT = 2
 
@@ -50,7 +51,7 @@ class Ranking:
 
     Attributes:
         track: what is compared, such as a release.
-        current: whether this is the track's newest ground truth; older ones are ranked apart.
+        current: whether this is the track's current ground truth; others are ranked apart.
         rows: the entries.
     """
 
@@ -97,7 +98,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Board:
-    """Every ranking: tracks by name, and within a track the current ground truth first."""
+    """Every ranking: tracks by name, and within a track the current ground truth first, then the newest."""
 
     rankings: tuple[Ranking, ...]
 
@@ -110,7 +111,8 @@ class Board:
 def make_board(entries: Iterable[Entry]) -> Board:
     """Rank entries by the primary metric of their track, apart for every track and every ground truth.
 
-    The current ground truth of a track is the one of its newest evaluation. The order of `entries` does not matter.
+    The current ground truth of a track is the one its file pins, or where no entry has that, the one of its newest
+    evaluation. The order of `entries` does not matter.
 
     Raises:
         IncompleteError: an entry has no primary score, or other queries than the others of its ground truth.
@@ -142,8 +144,14 @@ def _rankings(track: str, entries: list[Entry]) -> list[Ranking]:
     by_truth: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
         by_truth.setdefault(_compared_on(entry), []).append(entry)
-    newest_first = sorted(by_truth, key=lambda key: (max(e.meta.date for e in by_truth[key]), str(key)), reverse=True)
-    return [Ranking(track, i == 0, _ranked(by_truth[key])) for i, key in enumerate(newest_first)]
+    pinned = pins().get(track)
+
+    def rank(key: tuple[Any, ...]) -> tuple[bool, str, str]:
+        group = by_truth[key]
+        return group[0].meta.truth.content_hash == pinned, max(entry.meta.date for entry in group), str(key)
+
+    first_current = sorted(by_truth, key=rank, reverse=True)
+    return [Ranking(track, i == 0, _ranked(by_truth[key])) for i, key in enumerate(first_current)]
 
 
 def _compared_on(entry: Entry) -> tuple[Any, ...]:
@@ -162,7 +170,7 @@ def _compared_on(entry: Entry) -> tuple[Any, ...]:
 
 
 def _ranked(entries: list[Entry]) -> tuple[Ranked, ...]:
-    best_first = sorted(entries, key=lambda entry: (-(primary(entry) or 0.0), entry.meta.name))
+    best_first = sorted(map(perfect, entries), key=lambda entry: (-(primary(entry) or 0.0), entry.meta.name))
     values = _values(best_first)
     for later, earlier in twins(values).items():
         best_first[later] = with_note(best_first[later], f"near-identical to {best_first[earlier].meta.name}")

@@ -10,6 +10,7 @@ from hierlandmarks.metrics.relevance import Floats
 from hierlandmarks.tables import file_sha256
 from hierlandmarks_benchmark.entries import META, Entry
 from hierlandmarks_benchmark.entries.log import logged
+from hierlandmarks_benchmark.intake.score import PERFECT
 
 SAME = 0.99  # share of queries with equal scores from which two entries are near-identical
 FEW = 5  # queries under which equal scores say little
@@ -35,6 +36,13 @@ def twins(values: Floats) -> dict[int, int]:
         if alike.any():
             found[column] = int(alike.argmax())
     return found
+
+
+def perfect(entry: Entry) -> Entry:
+    """The entry, noted where its primary score is perfect, whatever it says of itself."""
+    score = entry.scores[entry.meta.primary].value
+    noted = score is None or score < 1 - 1e-9 or PERFECT in entry.notes
+    return entry if noted else with_note(entry, PERFECT)
 
 
 def with_note(entry: Entry, note: str) -> Entry:

@@ -18,6 +18,7 @@ from hierlandmarks_benchmark.entries import Entry, Example, Picture, pictures_of
 from hierlandmarks_benchmark.leaderboard.board import Board, Ranked, Ranking
 from hierlandmarks_benchmark.leaderboard.groups import neighbours
 from hierlandmarks_benchmark.leaderboard.metrics import NAMES, WORDS, interval, match_words, percent
+from hierlandmarks_benchmark.leaderboard.pairs import telling, versus
 
 STATIC = Path(__file__).with_name("static")
 CARDS = 3  # entries of a ranking whose results are on the first page: it has to stay light
@@ -33,7 +34,7 @@ class Pages:
         self.board, self.title, self._environment = board, title, _environment()
         self._css = (STATIC / "page.css").read_text(encoding="utf-8")
         trained = sorted({entry.meta.model.trained_on for entry in board.entries})
-        self._environment.globals |= {"trained": trained, "most_cards": CARDS}
+        self._environment.globals |= {"trained": trained}
 
     def index(self) -> str:
         """The first page: rankings, bars, and what the best entries find.
@@ -41,7 +42,7 @@ class Pages:
         Complexity: linear in entries, and in the bytes of the thumbnails it shows.
         """
         shown = {metric.family for ranking in self.board.rankings for metric in ranking.metrics}
-        cards = [row.entry for ranking in self.board.rankings for row in ranking.rows[:CARDS]]
+        cards = [row.entry for ranking in self.board.rankings for row in cards_of(ranking)]
         return self._render(
             "page.html.j2",
             script="page.js",
@@ -57,26 +58,30 @@ class Pages:
         """The path and the content of the page of every entry."""
         for number, ranking in enumerate(self.board.rankings, start=1):
             p_values = neighbours(ranking.primary_values) if len(ranking.rows) > 1 else []
-            for place, row in enumerate(ranking.rows):
+            pairs = versus(ranking.primary_values)
+            for place, (row, others) in enumerate(zip(ranking.rows, pairs, strict=True)):
                 page = self._render(
                     "entry.html.j2",
                     ranking=ranking,
                     number=number,
                     row=row,
                     beside=list(_beside(ranking, place, p_values)),
+                    versus=others,
                     sprites=_sprites([(row.entry, row.entry.examples)]),
                 )
                 yield entry_name(row.entry.meta.name), page
 
     def comparisons(self) -> Iterable[tuple[str, str]]:
-        """The path and the content of the page that compares two entries of a ranking, for every ranking of several."""
+        """Path and content of the pages that compare entries, for every ranking of several: any two, and all."""
         for number, ranking in enumerate(self.board.rankings, start=1):
             if len(ranking.rows) > 1:
                 data = json.dumps(comparison(ranking.rows), separators=(",", ":"), ensure_ascii=False)
                 yield (
                     compare_name(number),
-                    self._render("compare.html.j2", script="compare.js", ranking=ranking, data=data),
+                    self._render("compare.html.j2", script="compare.js", ranking=ranking, number=number, data=data),
                 )
+                queries = list(_queries(ranking))
+                yield queries_name(number), self._render("queries.html.j2", ranking=ranking, queries=queries)
 
     def _render(self, template: str, script: str = "", **content: Any) -> str:
         """A page, in which only its own style and script run, by their hashes, and nothing is loaded."""
@@ -117,6 +122,25 @@ def compare_name(number: int) -> str:
     return f"compare-{number}.html"
 
 
+def queries_name(number: int) -> str:
+    """Where the table lies of all entries of a ranking, query by query."""
+    return f"queries-{number}.html"
+
+
+def cards_of(ranking: Ranking) -> list[Ranked]:
+    """The entries whose results are on the first page."""
+    return [row for row in ranking.rows[:CARDS] if row.entry.examples]
+
+
+def signed(difference: float) -> str:
+    """A difference of scores in points of percent, with its sign.
+
+    >>> signed(0.0123), signed(-0.2)
+    ('+1.2', '−20.0')
+    """
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(STATIC),
@@ -132,12 +156,15 @@ def _environment() -> Environment:
         "settings": partial(json.dumps, indent=2, ensure_ascii=False, sort_keys=True),
     }
     environment.globals |= {
+        "cards_of": cards_of,
         "compare_name": compare_name,
         "credits": credits_of,
         "entry_name": entry_name,
         "frame": frame,
         "interval": interval,
         "match_words": match_words,
+        "queries_name": queries_name,
+        "signed": signed,
         "sprite": sprite,
     }
     return environment
@@ -179,6 +206,14 @@ def _beside(ranking: Ranking, place: int, p_values: list[float]) -> Iterable[tup
         if 0 <= other < len(ranking.rows):
             difference = float(np.nanmean(mine) - np.nanmean(ranking.primary_values[:, other]))
             yield ranking.rows[other].entry.meta.name, difference, p_values[p]
+
+
+def _queries(ranking: Ranking) -> Iterable[tuple[str, str, list[str]]]:
+    """Rows of the table of all entries: query, label, and the score of every entry in whole percent."""
+    per_query, values = ranking.rows[0].entry.per_query, ranking.primary_values
+    for query in telling(values):
+        scores = ["–" if np.isnan(value) else f"{100 * value:.0f}" for value in values[query]]
+        yield per_query.ids[query], per_query.labels[query], scores
 
 
 def _sprites(shown: Iterable[tuple[Entry, tuple[Example, ...]]]) -> Mapping[str, str]:

@@ -27,7 +27,7 @@ def escape(text: str) -> str:
 
 def _ranking(ranking: Ranking) -> str:
     truth, metrics = ranking.truth, ranking.metrics
-    older = "" if ranking.current else " (older ground truth, ranked apart)"
+    older = "" if ranking.current else " (another ground truth, ranked apart)"
     levels = ["" if m.level is None else f" {escape(truth.levels[m.level])}" for m in metrics]
     names = [f"{m.name}{level}" for m, level in zip(metrics, levels, strict=True)]
     rows = [["#", "Entry", "Model", "Trained on", *names], ["--:", "---", "---", "---", *("--:" for _ in names)]]

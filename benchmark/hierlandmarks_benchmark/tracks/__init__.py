@@ -28,6 +28,7 @@ class Track:
         ground_truths: content hashes of the release, oldest first; empty where any build of it will do.
         query_split: images that are searched with.
         gallery_split: images that are searched, None where the queries are searched among each other.
+        strict: refuse what is scored on another version; else it is taken, marked and ranked apart.
         depth: results that count for a query, None for the whole gallery.
         metrics: families of `hierlandmarks.metrics`, such as h_ap.
         primary: the column of scores that ranks entries.
@@ -39,6 +40,7 @@ class Track:
     gallery_split: str | None
     release: str = ""
     ground_truths: tuple[str, ...] = ()
+    strict: bool = True
     depth: int | None = None
     metrics: tuple[str, ...] = ("h_ap", "ndcg", "asi", "map_at_r", "map_at", "recall_at")
     primary: str = "h_ap"
@@ -51,12 +53,12 @@ class Track:
             raise UsageError("the depth of the track is out of range", got=self.depth, expected="at least 1, or null")
 
     def check_version(self, content_hash: str) -> None:
-        """Refuse a release that is not the track's current ground truth.
+        """Refuse a release that is not the track's current ground truth, where the track is strict.
 
         Raises:
             UsageError: it is an older version, or none of this track.
         """
-        if not self.ground_truths or content_hash == self.ground_truths[-1]:
+        if not (self.strict and self.ground_truths) or content_hash == self.ground_truths[-1]:
             return
         older = content_hash in self.ground_truths
         raise UsageError(
@@ -65,6 +67,12 @@ class Track:
             expected=f"{self.ground_truths[-1][:12]}…",
             do="use the current release",
         )
+
+
+def pins() -> dict[str, str]:
+    """The current ground truth of every track that ships and has one, by its name."""
+    tracks = (load_track(path.stem) for path in sorted(FOLDER.glob("*.yaml")))
+    return {track.name: track.ground_truths[-1] for track in tracks if track.ground_truths}
 
 
 def load_track(name_or_file: str) -> Track:

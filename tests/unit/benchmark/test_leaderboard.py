@@ -24,7 +24,8 @@ from hierlandmarks_benchmark.leaderboard import STAGE, Leaderboard, build, read_
 from hierlandmarks_benchmark.leaderboard.board import make_board
 from hierlandmarks_benchmark.leaderboard.groups import groups, separated
 from hierlandmarks_benchmark.leaderboard.notes import twins
-from hierlandmarks_benchmark.submit import submit
+from hierlandmarks_benchmark.leaderboard.pairs import telling, versus
+from hierlandmarks_benchmark.submit import Submit, submit
 from tests.board import edit_file, edit_meta, make_evaluation, make_hostile, make_release
 
 NOISE = {"suphap": 0.25, "histogram": 0.5, "untrained": 1.0}
@@ -50,7 +51,9 @@ def submissions(three: Path, tmp_path: Path) -> Path:
     return shutil.copytree(three, tmp_path / "submissions")
 
 
-OWN = re.compile(r"#[\w.-]+|(\.\./)?(entries/[\w.-]+\.html|compare-\d+\.html|index\.html)(#[\w.,-]+)?|[\w.-]+\.html")
+OWN = re.compile(
+    r"#[\w.-]+|(\.\./)?(entries/[\w.-]+\.html|(?:compare|queries)-\d+\.html|index\.html)(#[\w.,-]+)?|[\w.-]+\.html"
+)
 
 
 class Page(HTMLParser):
@@ -200,6 +203,7 @@ def test_same_submissions_same_bytes(three: Path, release: Path, tmp_path: Path)
         "compare-1.html",
         *(f"entries/{n}.html" for n in sorted(NOISE)),
         "index.html",
+        "queries-1.html",
     ]
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -218,10 +222,10 @@ def test_other_ground_truth_is_ranked_apart(submissions: Path, tmp_path: Path) -
     ]
     assert [row.rank for ranking in board.rankings for row in ranking.rows] == [1, 1, 2]
     shown = page(tmp_path / "board")
-    assert "older ground truth" in shown.text
+    assert "another ground truth" in shown.text
     assert "cannot be compared" in shown.text
     assert len(shown.all("table")) == 2
-    assert "older ground truth, ranked apart" in (tmp_path / "board" / "README.md").read_text()
+    assert "another ground truth, ranked apart" in (tmp_path / "board" / "README.md").read_text()
 
 
 def test_tracks_have_tables_of_their_own(submissions: Path, tmp_path: Path) -> None:
@@ -230,7 +234,7 @@ def test_tracks_have_tables_of_their_own(submissions: Path, tmp_path: Path) -> N
     assert [(r.track, r.current, len(r.rows)) for r in board.rankings] == [("another", True, 1), ("tiny", True, 2)]
     shown = page(tmp_path / "board")
     assert len(shown.all("nav")) == 1
-    assert "older ground truth" not in shown.text
+    assert "another ground truth" not in shown.text
 
 
 def test_a_single_entry_is_a_board(submissions: Path, tmp_path: Path) -> None:
@@ -453,6 +457,77 @@ def test_comparisons_carry_every_score(three: Path, tmp_path: Path) -> None:
     scores = np.frombuffer(base64.b64decode(data["scores"]), "<u2").reshape(3, 6) / 65534
     assert data["queries"] == list(ranking.rows[0].entry.per_query.ids)
     assert np.abs(scores.T - ranking.primary_values).max() < 1e-5
+
+
+def test_any_two_entries_stand_side_by_side_without_scripts(three: Path, tmp_path: Path) -> None:
+    build(three, tmp_path / "board")
+    (ranking,) = read_board(three).rankings
+    shown = (tmp_path / "board" / "queries-1.html").read_text()
+    rows = re.findall(r'<tr><th scope="row"><bdi>(\w+)</bdi>.*?</th>((?:<td>\d+</td>)+)</tr>', shown)
+    found = {id: [int(score) for score in re.findall(r"\d+", cells)] for id, cells in rows}
+    ids = ranking.rows[0].entry.per_query.ids
+    assert found == {id: [round(100 * v) for v in row] for id, row in zip(ids, ranking.primary_values, strict=True)}
+    assert "<script" not in shown
+
+
+def test_an_entry_is_held_against_every_other(three: Path, tmp_path: Path) -> None:
+    build(three, tmp_path / "board")
+    (ranking,) = read_board(three).rankings
+    values = ranking.primary_values
+    for place, others in enumerate(versus(values)):
+        assert [pair.other for pair in others] == [i for i in range(3) if i != place]
+        for pair in others:
+            assert pair.difference == pytest.approx(values[:, place].mean() - values[:, pair.other].mean())
+            assert pair.ahead == (values[:, place] > values[:, pair.other]).sum()
+            assert pair.ahead + pair.behind + pair.equal == 6
+    html = (tmp_path / "board" / "entries" / "suphap.html").read_text()
+    for name in ("histogram", "untrained"):
+        assert f'<th scope="row"><a href="{name}.html">{name}</a></th><td>+' in html
+
+
+def test_queries_without_a_score_count_for_nothing() -> None:
+    values = np.array([[0.5, 0.1], [np.nan, np.nan], [0.2, 0.4]])
+    first, second = versus(values)
+    assert (first[0].difference, first[0].ahead, first[0].behind, first[0].equal) == (pytest.approx(0.1), 1, 1, 0)
+    assert second[0].difference == pytest.approx(-0.1)
+    assert telling(values) == [0, 2, 1]
+
+
+def test_entries_without_pictures_have_no_gallery(release: Path, tmp_path: Path) -> None:
+    for name, noise in NOISE.items():
+        evaluation = make_evaluation(tmp_path / "evaluation" / name, release, noise)
+        submit(evaluation, release, tmp_path / "submissions", params=Submit(examples=0))
+    build(tmp_path / "submissions", tmp_path / "board")
+    shown = page(tmp_path / "board")
+    assert "What they find" not in shown.text
+    assert {a["href"] for a in shown.all("a")} >= {f"entries/{name}.html" for name in NOISE}
+    assert "What it finds" not in (tmp_path / "board" / "entries" / "suphap.html").read_text()
+
+
+def test_the_current_ground_truth_is_the_one_the_track_pins(submissions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However new other entries are."""
+    pinned = read_board(submissions).rankings[0].truth.content_hash
+    edit_meta(
+        submissions / "untrained", lambda m: (m["truth"].update(content_hash="f" * 64), m.update(date="2030-01-01"))
+    )
+    assert read_board(submissions).rankings[0].truth.content_hash == "f" * 64
+    monkeypatch.setattr("hierlandmarks_benchmark.leaderboard.board.pins", lambda: {"tiny": pinned})
+    assert [(r.truth.content_hash, r.current) for r in read_board(submissions).rankings] == [
+        (pinned, True),
+        ("f" * 64, False),
+    ]
+
+
+def test_a_perfect_score_is_noted_whatever_the_entry_says(submissions: Path) -> None:
+    def perfect(scores: Any) -> None:
+        scores["report"]["mean"]["h_ap"], scores["report"]["confidence"]["h_ap"] = 1.0, [1.0, 1.0]
+
+    home = submissions / "suphap"
+    frame = pd.read_parquet(home / "per_query.parquet").assign(h_ap=1.0)
+    frame.to_parquet(home / "per_query.parquet", index=False)
+    edit_meta(home, lambda m: m["files"].update({"per_query.parquet": file_sha256(home / "per_query.parquet")}))
+    edit_file(home, "scores.json", perfect)
+    assert "every score is perfect" in read_board(submissions).rankings[0].rows[0].entry.notes
 
 
 def test_a_page_for_every_entry(three: Path, tmp_path: Path) -> None:
