@@ -106,7 +106,7 @@ def measure_on_device(query: Source, part: Tensor, matched: Paths, plan: Plan) -
     tied = np.zeros(n, dtype=bool)
     row = (BYTES_PER_LEVEL * matched.depth + 40) * sum(sizes)
     edges = balanced(n, max(1, budget // row) * ranks)
-    with _exact_products():
+    with exact_products():
         for start, stop in itertools.pairwise(edges):
             vectors = _check(torch.from_numpy(np.ascontiguousarray(query.read(start, stop))).to(device), "query", start)
             shares = np.diff([start + edge for edge in _split(stop - start, ranks)]).tolist()
@@ -228,7 +228,7 @@ def _check(vectors: Tensor, name: str, first: int) -> Tensor:
 
 
 @contextlib.contextmanager
-def _exact_products() -> Iterator[None]:
+def exact_products() -> Iterator[None]:
     """Matrix products in full float32: TF32 would tie a quarter of the scores."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

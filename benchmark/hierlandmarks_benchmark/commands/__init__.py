@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-NAMES = ("embed", "evaluate", "export-codabench", "leaderboard", "submit", "train")
+NAMES = ("embed", "evaluate", "export-codabench", "leaderboard", "search", "submit", "train")
 
 
 class LazyGroup(click.Group):
