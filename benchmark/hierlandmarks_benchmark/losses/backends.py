@@ -10,14 +10,20 @@ import torch
 from torch import Tensor
 
 from hierlandmarks.errors import UsageError
-from hierlandmarks_benchmark.losses.eager import Pull
+from hierlandmarks_benchmark.losses.criteria import Criterion
 from hierlandmarks_benchmark.losses.sharing import Share, instead_of_torch_threads, whole
 from hierlandmarks_benchmark.losses.surrogate import Surrogate
 
 BACKENDS = ("auto", "eager", "numba", "triton")
 _INSTALL = {"numba": "pip install numba", "triton": "pip install triton"}
 
-RanksFunction = Callable[[Tensor, Tensor, Tensor, Surrogate], tuple[Tensor, Tensor, Pull]]
+GainsFunction = Callable[[Tensor, Tensor, Tensor, Tensor, Criterion, Surrogate, float | None], Tensor]
+"""(scores, levels, relevance, shares, criterion, surrogate, scale) → Σ gain of every query, b float64.
+
+Scores, b × M float32 or float64, receive the gradient of −scale · Σ gains with respect to them, or with scale
+None anything. Levels are b × M int8,
+0 … L, relevance b × (L + 1) and shares b × N float64; where a query's first share is 0, it gains nothing.
+"""
 
 
 def check_backend(name: str) -> None:
@@ -34,8 +40,8 @@ def check_backend(name: str) -> None:
         )
 
 
-def ranks_function(name: str, device: torch.device) -> RanksFunction:
-    """The `ranks` function of a backend, imported when first asked for.
+def gains_function(name: str, device: torch.device) -> GainsFunction:
+    """The `gains` function of a backend, imported when first asked for.
 
     Raises:
         UsageError: unknown, not installed, or not for this device.
@@ -47,16 +53,16 @@ def ranks_function(name: str, device: torch.device) -> RanksFunction:
         _require_device(name, device, "cpu")
         from hierlandmarks_benchmark.losses import compiled
 
-        return compiled.ranks
+        return compiled.gains
     if name == "triton":
         from hierlandmarks_benchmark.losses import triton_kernels
 
         if not triton_kernels.INTERPRETED:
             _require_device(name, device, "cuda")
-        return triton_kernels.ranks
+        return triton_kernels.gains
     from hierlandmarks_benchmark.losses import eager
 
-    return eager.ranks
+    return eager.gains
 
 
 def sharing_for(name: str, device: torch.device) -> AbstractContextManager[Share]:

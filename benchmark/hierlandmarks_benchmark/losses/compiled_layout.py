@@ -24,12 +24,18 @@ Array = NDArray[Any]
 
 
 class Layout(NamedTuple):
-    """The references of b queries, W places each, W ≥ M + LANES·(L + 1)."""
+    """The references of one query, W places."""
 
-    values: Array  # b × W: the scores
-    columns: Array  # b × W int32: which reference; −1 for a dummy
-    offsets: Array  # b × ((L + 1)·buckets + 1) int32: the first item of each bucket, and the end
-    frames: Array  # b × 3: lowest score, buckets a unit of score, highest score
+    values: Array  # W: the scores
+    columns: Array  # W int32: which reference; −1 for a dummy
+    offsets: Array  # (L + 1)·buckets + 1 int32: the first item of each bucket, and the end
+    frame: Array  # 3: lowest score, buckets a unit of score, highest score
+
+
+@jit_strict
+def places_for(count: int, depth: int) -> int:
+    """W: places enough for count references of levels 0 … depth."""
+    return -(-count // LANES) * LANES + LANES * (depth + 1)
 
 
 @jit_strict
@@ -62,30 +68,21 @@ def seam(place: int, level: int) -> int:
 
 @jit_strict
 def pack(scores: Array, levels: Array, buckets: int, tau: float, layout: Layout) -> None:
-    """Lay out scores, b × M, by levels, b × M int8; tau is the unit of DUMMY_DROP."""
-    count = scores.shape[1]
-    keys = np.empty(count, np.int32)
-    for row in range(len(scores)):
-        values, columns, starts, frame = (
-            layout.values[row],
-            layout.columns[row],
-            layout.offsets[row],
-            layout.frames[row],
-        )
-        low, high = scores[row].min(), scores[row].max()
-        frame[0], frame[1], frame[2] = low, buckets / (high - low) if high > low else 0.0, high
-        starts[:] = 0
-        for column in range(count):
-            key = levels[row, column] * buckets + bucket_of(scores[row, column], frame, buckets)
-            keys[column] = key
-            starts[key] += 1
-        _counts_to_starts(starts, buckets, low - DUMMY_DROP * tau, values, columns)
-        cursor = starts.copy()
-        for column in range(count):
-            place = cursor[keys[column]]
-            cursor[keys[column]] = place + 1
-            values[place] = scores[row, column]
-            columns[place] = column
+    """Lay out the scores of one query, M, by levels, M int8; tau is the unit of DUMMY_DROP."""
+    values, columns, starts, frame = layout
+    low, high = scores.min(), scores.max()
+    frame[0], frame[1], frame[2] = low, buckets / (high - low) if high > low else 0.0, high
+    starts[:] = 0
+    for column in range(scores.size):
+        starts[levels[column] * buckets + bucket_of(scores[column], frame, buckets)] += 1
+    _counts_to_starts(starts, buckets, low - DUMMY_DROP * tau, values, columns)
+    cursor = starts.copy()
+    for column in range(scores.size):
+        key = levels[column] * buckets + bucket_of(scores[column], frame, buckets)
+        place = cursor[key]
+        cursor[key] = place + 1
+        values[place] = scores[column]
+        columns[place] = column
 
 
 @jit_strict
@@ -111,20 +108,18 @@ def summable(frame: Array, buckets: int, tau: float) -> bool:
 
 
 @jit
-def prefix_sums(
-    values: Array, offsets: Array, buckets: int, high: float, tau: float, powers: Array, tails: Array, sums: Array
-) -> None:
+def prefix_sums(layout: Layout, buckets: int, tau: float, powers: Array, tails: Array, sums: Array) -> None:
     """What groups of one row add up to, level by level.
 
     Args:
-        values: the row's W scores, laid out; offsets: its offsets.
+        layout: the row, as `pack` fills it.
         buckets: a segment has.
-        high: the highest score, so that no power overflows.
         tau: temperature.
-        powers: W float64: receives e^((s − high)/τ).
+        powers: W float64: receives e^((s − highest)/τ).
         tails: seams × TERMS float64: receives Σ powers^n over the part of the segment before a seam.
         sums: seams float64: receives Σ s over the part of the segment behind a seam.
     """
+    values, offsets, high = layout.values, layout.offsets, np.float64(layout.frame[2])
     for place in range(int(offsets[-1])):
         powers[place] = exp((np.float64(values[place]) - high) / tau)
     for level in range((offsets.size - 1) // buckets):

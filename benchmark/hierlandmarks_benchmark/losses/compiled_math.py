@@ -1,4 +1,4 @@
-"""σ and its slope as LLVM arithmetic, so that numba loops over them become vector code.
+"""e^x as LLVM arithmetic, so that numba loops over it become vector code.
 
 numba calls the C library for `exp`, one number at a time, unless Intel's SVML is installed. Here e^x is
 2^n · e^f with n = round(x/ln 2) and the Taylor polynomial of e^f on |f| ≤ ln 2/2, accurate to about two units in
@@ -75,35 +75,11 @@ def _clamped_exp(builder: ir.IRBuilder, number: types.Float, x: ir.Value) -> ir.
     return builder.fmul(power, builder.bitcast(builder.shl(exponent, integer(mantissa)), real))
 
 
-def _intrinsic(emit: Callable[[ir.IRBuilder, types.Float, ir.Value], ir.Value]) -> Any:
-    """A numba function of one float32 or float64 whose body `emit` writes."""
+@intrinsic  # type: ignore[untyped-decorator]  # numba ships it without types
+def exp(_context: Any, x: types.Float) -> Any:
+    """e^x; x beyond ± 87 (float32) or ± 700 (float64) counts as that."""
 
-    def typing(_context: Any, x: types.Float) -> Any:
-        def codegen(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
-            return emit(builder, x, args[0])
+    def codegen(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
+        return _clamped_exp(builder, x, args[0])
 
-        return x(x), codegen
-
-    return intrinsic(typing)
-
-
-def _emit_sigmoid(builder: ir.IRBuilder, number: types.Float, x: ir.Value) -> ir.Value:
-    power = _clamped_exp(builder, number, x)
-    return builder.fdiv(power, builder.fadd(power, x.type(1.0)), flags=("fast",))
-
-
-def _emit_slope(builder: ir.IRBuilder, number: types.Float, x: ir.Value) -> ir.Value:
-    # The slope is even, and of −|x| no product overflows or vanishes too early.
-    power = _clamped_exp(builder, number, builder.fneg(_call(builder, "llvm.fabs", x)))
-    rest = builder.fdiv(x.type(1.0), builder.fadd(power, x.type(1.0)), flags=("fast",))
-    return builder.fmul(power, builder.fmul(rest, rest))
-
-
-exp = _intrinsic(_clamped_exp)
-"""e^x; x beyond ± 87 (float32) or ± 700 (float64) counts as that."""
-
-sigmoid = _intrinsic(_emit_sigmoid)
-"""e^x/(1 + e^x), of full relative accuracy for negative x."""
-
-sigmoid_slope = _intrinsic(_emit_slope)
-"""e^x/(1 + e^x)², the derivative of the sigmoid, of full relative accuracy."""
+    return x(x), codegen

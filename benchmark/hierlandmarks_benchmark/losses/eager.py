@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hierlandmarks_benchmark.losses.criteria import Criterion
 from hierlandmarks_benchmark.losses.surrogate import SupSurrogate, Surrogate
 
 Pull = Callable[[Tensor, Tensor], Tensor]
@@ -25,6 +26,29 @@ Pull = Callable[[Tensor, Tensor], Tensor]
 
 _BLOCK_ELEMENTS = {"cpu": 1 << 18}  # a block and its copy stay in a CPU's second-level cache
 _BLOCK_ELEMENTS_DEVICE = 1 << 24  # elsewhere fewer, larger launches win
+
+
+def gains(
+    scores: Tensor,
+    levels: Tensor,
+    relevance: Tensor,
+    shares: Tensor,
+    criterion: Criterion,
+    surrogate: Surrogate,
+    scale: float | None,
+) -> Tensor:
+    """As `backends.GainsFunction`: ranks forward, the criterion's slopes by autograd, and back to the scores."""
+    rank, hrank, pull = ranks(scores, levels, relevance, surrogate)
+    if scale is None:
+        return criterion.gains(rank, hrank, levels, shares).sum(1)
+    with torch.enable_grad():
+        rank.requires_grad_()
+        hrank.requires_grad_()
+        total = criterion.gains(rank, hrank, levels, shares).sum(1)
+    weights = torch.full_like(total, -scale)
+    slopes = torch.autograd.grad(total, (rank, hrank), weights, allow_unused=True, materialize_grads=True)
+    scores.copy_(pull(*slopes))
+    return total.detach()
 
 
 def ranks(scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogate) -> tuple[Tensor, Tensor, Pull]:

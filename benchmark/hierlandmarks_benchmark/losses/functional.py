@@ -1,21 +1,22 @@
 """The rank losses as one function: scores, ranks, criterion, and both gradients in a single pass.
 
-Queries are visited in blocks. A block's scores give its ranks, the criterion gives the loss and its slope with
-respect to the ranks, the backend carries that slope to the scores, and two matrix products carry it to the
-embeddings. So the whole gradient is known when the loss is, no B × M tensor outlives its block, and what is kept
-for `backward` is one gradient as large as the embeddings.
+Queries are visited in blocks. From a block's scores the backend makes its gains and, in their place, their slope with
+respect to the scores, which two matrix products carry to the embeddings; one, of slope plus transposed slope, where a
+batch that is its own reference fits a block. So the whole gradient is known when the loss is, no B × M tensor outlives
+its block, and what is kept for `backward` is one gradient as large as the embeddings.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hierlandmarks_benchmark.losses.backends import ranks_function, sharing_for
+from hierlandmarks_benchmark.losses.backends import gains_function, sharing_for
 from hierlandmarks_benchmark.losses.checks import Batch, check_batch, check_level
 from hierlandmarks_benchmark.losses.criteria import Criterion
 from hierlandmarks_benchmark.losses.levels import Relevance, level_counts, pair_levels
@@ -23,9 +24,13 @@ from hierlandmarks_benchmark.losses.sharing import Share
 from hierlandmarks_benchmark.losses.surrogate import Surrogate
 
 _BLOCK_SCORES = {"cpu": 1 << 18}  # larger ones need more memory, smaller ones more changes of hands
-_BLOCK_SCORES_DEVICE = 1 << 22
+_BLOCK_SCORES_DEVICE = 1 << 19  # the triton backend takes six times as much a block, and 1024 × 1024 makes two
 _LEAST_ROWS = 64  # fewer make the matrix products slow
 _LEAST_SHARE = 1 << 14  # of scores a thread: for fewer, handing over costs more than it saves
+
+
+Sinks = tuple[Tensor | None, Tensor | None]
+"""Where the gradients of queries and of references are added up; None where nobody asks for them."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class RankLoss:
     """One rank loss: what is counted, and by which step.
 
     Args:
-        criterion: from ranks to a loss a query; see `criteria`.
+        criterion: from ranks to gains; see `criteria`.
         surrogate: SupSurrogate or SmoothSurrogate.
         relevance: how much a level is worth; used by H-AP only.
         column: None for all levels, or the label column whose equality alone makes a positive.
@@ -120,41 +125,58 @@ def _value_and_gradients(
     sinks = grad_queries, grad_queries if batch.own_reference else grad_references
     budget = _BLOCK_SCORES.get(queries.device.type, _BLOCK_SCORES_DEVICE)
     step = max(_LEAST_ROWS, budget // len(references))
-    sums = [
-        _block(loss, batch, sinks, share, first, min(first + step, len(queries)))
-        for first in range(0, len(queries), step)
-    ]
+    sums = []
+    for first in range(0, len(queries), step):
+        rows = slice(first, min(first + step, len(queries)))
+        value, slope = _block(loss, batch, share, rows, needs_slope=to_queries or to_references)
+        _add_gradients(batch, slope, rows, sinks, share)
+        sums.append(value)
     return (torch.stack(sums).sum() / len(queries)).to(queries.dtype), (grad_queries, grad_references)
 
 
-def _block(
-    loss: RankLoss, batch: Batch, sinks: tuple[Tensor | None, Tensor | None], share: Share, first: int, last: int
-) -> Tensor:
-    """Sum of the losses of the queries first … last − 1; their gradients are added to the sinks."""
+def _block(loss: RankLoss, batch: Batch, share: Share, block: slice, *, needs_slope: bool) -> tuple[Tensor, Tensor]:
+    """Sum of the losses of some queries, and the slope of the batch's mean with respect to their scores."""
+    scale = 1 / len(batch.labels) if needs_slope else None
     queries, references = batch.embeddings.detach(), batch.references.detach()
+    scores = queries.new_empty(block.stop - block.start, len(references))
+
+    def part(rows: slice) -> Tensor:
+        own = scores[rows.start - block.start : rows.stop - block.start]
+        torch.mm(queries[rows], references.T, out=own)
+        return _losses(loss, batch, rows, own, scale).sum()
+
+    values = share(block.start, block.stop, -(-_LEAST_SHARE // len(references)), part)
+    return torch.stack(values).sum(), scores
+
+
+def _losses(loss: RankLoss, batch: Batch, rows: slice, scores: Tensor, scale: float | None) -> Tensor:
+    """Losses of some queries; their scores receive the slope of scale · Σ losses."""
+    levels = _levels(loss, batch, rows)
+    counts = level_counts(levels, batch.labels.shape[1] if loss.column is None else 1)
+    relevance = loss.relevance.table(counts)
+    several_levels = (counts > 0).sum(1, keepdim=True) > 1
+    shares = loss.criterion.shares(counts, relevance) * several_levels
+    gains = gains_function(loss.backend, scores.device)
+    gained = gains(scores, levels, relevance, shares, loss.criterion, loss.surrogate, scale)
+    return torch.where(shares[:, 0] > 0, 1 - gained, 0.0)
+
+
+def _add_gradients(batch: Batch, slope: Tensor, block: slice, sinks: Sinks, share: Share) -> None:
+    """Carry the slope of a block of queries to the gradients of queries and references."""
+    queries, references = batch.embeddings.detach()[block], batch.references.detach()
     to_queries, to_references = sinks
-    needs_grad = to_queries is not None or to_references is not None
-    depth = batch.labels.shape[1] if loss.column is None else 1
+    both = batch.own_reference and len(queries) == len(references)
 
-    def part(rows: slice) -> tuple[slice, Tensor, Tensor | None]:
-        scores = queries[rows] @ references.T
-        value, grad = _scores_gradient(loss, scores, _levels(loss, batch, rows), depth, needs_grad)
-        if grad is not None:
-            grad /= len(queries)
-            if to_queries is not None:
-                to_queries[rows].addmm_(grad, references)
-        return rows, value, grad
+    def forth(sink: Tensor, rows: slice) -> None:
+        sink[block][rows].addmm_(slope[rows] + slope[:, rows].T if both else slope[rows], references)
 
-    parts = share(first, last, -(-_LEAST_SHARE // len(references)), part)
+    def back(sink: Tensor, columns: slice) -> None:
+        sink[columns].addmm_(slope[:, columns].T, queries)
 
-    def pull(columns: slice) -> None:
-        for rows, _, grad in parts:
-            if grad is not None and to_references is not None:
-                to_references[columns].addmm_(grad[:, columns].T, queries[rows])
-
-    if to_references is not None:
-        share(0, len(references), -(-_LEAST_SHARE // (last - first)), pull)
-    return torch.stack([value for _, value, _ in parts]).sum()
+    if to_queries is not None:
+        share(0, len(queries), -(-_LEAST_SHARE // len(references)), partial(forth, to_queries))
+    if to_references is not None and not both:
+        share(0, len(references), -(-_LEAST_SHARE // len(queries)), partial(back, to_references))
 
 
 def _levels(loss: RankLoss, batch: Batch, rows: slice) -> Tensor:
@@ -164,22 +186,3 @@ def _levels(loss: RankLoss, batch: Batch, rows: slice) -> Tensor:
     if loss.column is None:
         return levels
     return (levels == batch.labels.shape[1] - column).to(torch.int8)
-
-
-def _scores_gradient(
-    loss: RankLoss, scores: Tensor, levels: Tensor, depth: int, needs_grad: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Sum of the losses of some queries and, if asked for, its gradient with respect to their scores."""
-    ranks = ranks_function(loss.backend, scores.device)
-    counts = level_counts(levels, depth)
-    relevance = loss.relevance.table(counts)
-    rank, hrank, pull = ranks(scores, levels, relevance, loss.surrogate)
-    active = (counts > 0).sum(1) > 1
-    with torch.enable_grad():
-        rank.requires_grad_(needs_grad)
-        hrank.requires_grad_(needs_grad)
-        value = (loss.criterion(rank, hrank, levels, counts, relevance) * active).sum()
-    if not needs_grad:
-        return value, None
-    slopes = torch.autograd.grad(value, (rank, hrank), allow_unused=True, materialize_grads=True)
-    return value.detach(), pull(*slopes)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hierlandmarks.errors import UsageError
 from hierlandmarks_benchmark.losses.backends import check_backend
-from hierlandmarks_benchmark.losses.criteria import RecallLoss, hap_loss, ndcg_loss
+from hierlandmarks_benchmark.losses.criteria import HAPCriterion, NDCGCriterion, RecallCriterion
 from hierlandmarks_benchmark.losses.functional import RankLoss, rank_loss
 from hierlandmarks_benchmark.losses.levels import Relevance
 from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurrogate
@@ -67,7 +67,7 @@ class SupAPLoss(_RankModule):
         backend: str = "auto",
     ) -> None:
         surrogate = SupSurrogate(tau, rho, delta, start, offset)
-        super().__init__(RankLoss(hap_loss, surrogate, Relevance(), level, backend))
+        super().__init__(RankLoss(HAPCriterion(), surrogate, Relevance(), level, backend))
 
 
 class SupHAPLoss(_RankModule):
@@ -95,7 +95,7 @@ class SupHAPLoss(_RankModule):
     ) -> None:
         worth = Relevance(relevance, alpha, None if weights is None else tuple(map(float, weights)))
         surrogate = SupSurrogate(tau, rho, delta, start, offset)
-        super().__init__(RankLoss(hap_loss, surrogate, worth, None, backend))
+        super().__init__(RankLoss(HAPCriterion(), surrogate, worth, None, backend))
 
 
 class SupNDCGLoss(_RankModule):
@@ -116,7 +116,7 @@ class SupNDCGLoss(_RankModule):
         backend: str = "auto",
     ) -> None:
         surrogate = SupSurrogate(tau, rho, delta, start, offset)
-        super().__init__(RankLoss(ndcg_loss, surrogate, Relevance(), None, backend))
+        super().__init__(RankLoss(NDCGCriterion(), surrogate, Relevance(), None, backend))
 
 
 class SupRecallLoss(_RankModule):
@@ -144,7 +144,7 @@ class SupRecallLoss(_RankModule):
             raise UsageError("ks are out of range", got=tuple(ks), expected="one K or more, each at least 1")
         if not temperature > 0:
             raise UsageError("temperature is out of range", got=temperature, expected="a number above 0")
-        criterion = RecallLoss(tuple(ks), temperature)
+        criterion = RecallCriterion(tuple(ks), temperature)
         super().__init__(RankLoss(criterion, surrogate or SupSurrogate(), Relevance(), level, backend))
 
 
@@ -158,7 +158,7 @@ class SmoothAPLoss(_RankModule):
     """
 
     def __init__(self, level: int = 0, tau: float = 0.01, backend: str = "auto") -> None:
-        super().__init__(RankLoss(hap_loss, SmoothSurrogate(tau), Relevance(), level, backend))
+        super().__init__(RankLoss(HAPCriterion(), SmoothSurrogate(tau), Relevance(), level, backend))
 
 
 class SmoothHAPLoss(_RankModule):
@@ -181,7 +181,7 @@ class SmoothHAPLoss(_RankModule):
         backend: str = "auto",
     ) -> None:
         worth = Relevance(relevance, alpha, None if weights is None else tuple(map(float, weights)))
-        super().__init__(RankLoss(hap_loss, SmoothSurrogate(tau), worth, None, backend))
+        super().__init__(RankLoss(HAPCriterion(), SmoothSurrogate(tau), worth, None, backend))
 
 
 class SmoothNDCGLoss(_RankModule):
@@ -193,4 +193,4 @@ class SmoothNDCGLoss(_RankModule):
     """
 
     def __init__(self, tau: float = 0.01, backend: str = "auto") -> None:
-        super().__init__(RankLoss(ndcg_loss, SmoothSurrogate(tau), Relevance(), None, backend))
+        super().__init__(RankLoss(NDCGCriterion(), SmoothSurrogate(tau), Relevance(), None, backend))

@@ -1,9 +1,11 @@
-"""Backend `triton`: ranks and their gradient on a CUDA device, two evaluations of the surrogate a pair.
+"""Backend `triton`: gains and their slope on a CUDA device, two evaluations of the surrogate a pair.
 
 A program owns a query and a block of its references and walks over tiles of the others: no atomics, so the result is
-deterministic, and no tensor larger than b × M. References are sorted by level first, so that tiles without a pair of
-interest are skipped. The first kernel sums ranks and, at no further exponential, the slopes of each positive; the
-second needs only each reference's side of the pairs. ``TRITON_INTERPRET=1`` runs the kernels on the CPU.
+deterministic. References are sorted by level first, so that tiles without a pair of interest are skipped. The first
+kernel sums ranks, turns them into gains and weights, and adds up, at no further exponential, what each positive's own
+score gets; the second needs only each reference's side of the pairs. Beside the scores, which become their gradient, a
+block takes five times its scores at most (positions as int64, sorted scores, weights, and levels as bytes).
+``TRITON_INTERPRET=1`` runs the kernels on the CPU.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hierlandmarks_benchmark.losses.eager import Pull
-from hierlandmarks_benchmark.losses.surrogate import SupSurrogate, Surrogate
+from hierlandmarks_benchmark.losses.criteria import Criterion, HAPCriterion, NDCGCriterion, RecallCriterion
+from hierlandmarks_benchmark.losses.surrogate import SmoothSurrogate, SupSurrogate, Surrogate
 
 try:
     import triton
@@ -26,48 +28,53 @@ except ModuleNotFoundError:  # `backends` has refused by then; tools that import
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 _BLOCK = 32  # positives a program
 _TILE = 128  # references a step
+_KINDS = {HAPCriterion: 0, NDCGCriterion: 1, RecallCriterion: 2}
 
 
-def ranks(scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogate) -> tuple[Tensor, Tensor, Pull]:
-    """As `eager.ranks`. O(b·P·M) time, O(b·M) memory."""
+def gains(
+    scores: Tensor,
+    levels: Tensor,
+    relevance: Tensor,
+    shares: Tensor,
+    criterion: Criterion,
+    surrogate: Surrogate,
+    scale: float | None,
+) -> Tensor:
+    """As `backends.GainsFunction`. O(b·P·M) time, O(b·M) memory."""
+    rows, count = scores.shape
+    unit = scale or 1.0
     kinds, order = levels.sort(dim=1)
     laid_out = scores.gather(1, order)
+    weights = torch.empty_like(laid_out)
+    hweights = torch.empty_like(laid_out) if isinstance(surrogate, SmoothSurrogate) else weights
+    parts = shares.new_empty(rows, triton.cdiv(count, _BLOCK))
     worth = relevance.to(scores.dtype).contiguous()
-    rank, hrank, slopes, hslopes = (torch.empty_like(laid_out) for _ in range(4))
+    ks = shares.new_tensor(getattr(criterion, "ks", (0,)))
     settings = _settings(surrogate)
-    shape = *scores.shape, relevance.shape[1]
-    grid = shape[0], triton.cdiv(shape[1], _BLOCK)
-    _ranks_kernel[grid](
-        laid_out, kinds, worth, rank, hrank, slopes, hslopes, shape[1], shape[2], **settings, BLOCK=_BLOCK, TILE=_TILE
-    )
-
-    def pull(grad_rank: Tensor, grad_hrank: Tensor) -> Tensor:
-        weights = grad_rank.gather(1, order).to(scores.dtype)
-        hweights = grad_hrank.gather(1, order).to(scores.dtype)
-        grads = torch.empty_like(laid_out)
-        _pull_kernel[(shape[0], triton.cdiv(shape[1], _TILE))](
-            laid_out, kinds, worth, weights, hweights, grads, shape[1], shape[2], **settings, BLOCK=_BLOCK, TILE=_TILE
-        )
-        grads -= weights * slopes
-        if settings["SMOOTH"]:
-            grads -= hweights * hslopes
-        return torch.empty_like(grads).scatter_(1, order, grads)
-
-    # 1 is added in float64, where a rank of 1 + 1e-9 is still told from 1.
-    return _unsorted(rank, order) + 1, _unsorted(hrank, order), pull
+    rule = {
+        "KIND": _KINDS[type(criterion)],
+        "TEMPERATURE": getattr(criterion, "temperature", 1.0),
+        "KS": shares.shape[1],
+    }
+    # Scalars handed over at run time would be float32, so the scale comes with the shares.
+    _gains_kernel[tuple(parts.shape)](
+        laid_out, kinds, order, worth, shares * unit, ks, scores, weights, hweights, parts, count, worth.shape[1],
+        **settings, **rule, BLOCK=_BLOCK, TILE=_TILE,
+    )  # fmt: skip
+    if scale is not None:
+        _pull_kernel[(rows, triton.cdiv(count, _TILE))](
+            laid_out, kinds, order, worth, weights, hweights, scores, count, worth.shape[1],
+            **settings, BLOCK=_BLOCK, TILE=_TILE,
+        )  # fmt: skip
+    return parts.sum(1) / unit
 
 
 def _kernel(function: Any) -> Any:
     return function if triton is None else triton.jit(function)
 
 
-def _unsorted(values: Tensor, order: Tensor) -> Tensor:
-    wide = values.double()
-    return torch.empty_like(wide).scatter_(1, order, wide)
-
-
 def _settings(surrogate: Surrogate) -> dict[str, Any]:
-    """The surrogate as compile-time constants: scalars handed over at run time would be float32."""
+    """The surrogate as compile-time constants."""
     if isinstance(surrogate, SupSurrogate):
         return {
             "SMOOTH": False, "TAU": surrogate.tau, "DELTA": surrogate.delta, "RHO": surrogate.rho,
@@ -85,12 +92,39 @@ def _sigmoid_and_slope(x: Any) -> Any:
 
 
 @_kernel
-def _ranks_kernel(
-    scores: Any, levels: Any, relevance: Any, rank: Any, hrank: Any, slopes: Any, hslopes: Any, count: Any, kinds: Any,
-    SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr, START: tl.constexpr,
-    OFFSET: tl.constexpr, BLOCK: tl.constexpr, TILE: tl.constexpr,
+def _gain(
+    rank: Any, hrank: Any, level: Any, shares: Any, ks: Any,
+    KIND: tl.constexpr, TEMPERATURE: tl.constexpr, KS: tl.constexpr,
+) -> Any:  # fmt: skip
+    """Gain of items, d gain/d rank and d gain/d hrank, in float64; as `compiled_criteria.gain`."""
+    LN_2: tl.constexpr = 0.6931471805599453
+    to_rank = tl.zeros_like(rank)
+    to_hrank = tl.zeros_like(rank)
+    if KIND == 0:
+        to_hrank = tl.load(shares) / rank
+        value = to_hrank * hrank
+        to_rank = -value / rank
+    elif KIND == 1:
+        logarithm = tl.log(1.0 + rank)
+        value = tl.load(shares) * LN_2 * (tl.exp(LN_2 * level.to(tl.float64)) - 1.0) / logarithm
+        to_rank = -value / (logarithm * (1.0 + rank))
+    else:
+        value = tl.zeros_like(rank)
+        for n in range(KS):
+            near = 1.0 / (1.0 + tl.exp((rank - tl.load(ks + n)) / TEMPERATURE))
+            value += tl.load(shares + n) * near
+            to_rank -= tl.load(shares + n) * near * (1.0 - near) / TEMPERATURE
+    return value, to_rank, to_hrank
+
+
+@_kernel
+def _gains_kernel(
+    scores: Any, levels: Any, order: Any, relevance: Any, shares: Any, ks: Any, grads: Any, weights: Any, hweights: Any,
+    parts: Any, count: Any, kinds: Any, SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr,
+    START: tl.constexpr, OFFSET: tl.constexpr, KIND: tl.constexpr, TEMPERATURE: tl.constexpr, KS: tl.constexpr,
+    BLOCK: tl.constexpr, TILE: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Rank − 1, H-rank and Σ slope of BLOCK items k of one query against all j; rows are sorted by level."""
+    """Gain of BLOCK items k of one query, their weights, and what their own scores get; rows are sorted by level."""
     row = tl.program_id(0).to(tl.int64)
     k = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     score_k = tl.load(scores + row * count + k, mask=k < count, other=0.0)
@@ -129,19 +163,29 @@ def _ranks_kernel(
                     slope = tl.where(beyond, RHO, slope / TAU)
                     sum_rank += tl.sum(tl.where(lower, step, 0.0), axis=1)
                     sum_slopes += tl.sum(tl.where(lower, slope, 0.0), axis=1)
-    tl.store(rank + row * count + k, sum_rank, mask=k < count)
-    tl.store(hrank + row * count + k, sum_hrank, mask=k < count)
-    tl.store(slopes + row * count + k, sum_slopes, mask=k < count)
-    tl.store(hslopes + row * count + k, sum_hslopes, mask=k < count)
+    # 1 is added in float64, where a rank of 1 + 1e-9 is still told from 1.
+    value, to_rank, to_hrank = _gain(
+        1.0 + sum_rank.to(tl.float64), sum_hrank.to(tl.float64), level_k, shares + row * KS, ks, KIND, TEMPERATURE, KS
+    )
+    tl.store(parts + row * tl.num_programs(1) + tl.program_id(1), tl.sum(tl.where(level_k > 0, value, 0.0), axis=0))
+    weight = tl.where(level_k > 0, -to_rank, 0.0).to(score_k.dtype)
+    tl.store(weights + row * count + k, weight, mask=k < count)
+    own = -weight * sum_slopes
+    if SMOOTH:
+        hweight = tl.where(level_k > 0, -to_hrank, 0.0).to(score_k.dtype)
+        tl.store(hweights + row * count + k, hweight, mask=k < count)
+        own -= hweight * sum_hslopes
+    column = tl.load(order + row * count + k, mask=k < count, other=0)
+    tl.store(grads + row * count + column, own, mask=k < count)
 
 
 @_kernel
 def _pull_kernel(
-    scores: Any, levels: Any, relevance: Any, weights: Any, hweights: Any, grads: Any, count: Any, kinds: Any,
-    SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr, START: tl.constexpr,
+    scores: Any, levels: Any, order: Any, relevance: Any, weights: Any, hweights: Any, grads: Any, count: Any,
+    kinds: Any, SMOOTH: tl.constexpr, TAU: tl.constexpr, DELTA: tl.constexpr, RHO: tl.constexpr, START: tl.constexpr,
     OFFSET: tl.constexpr, BLOCK: tl.constexpr, TILE: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Σ_k weight_k · slope_kj for TILE items j of one query; rows are sorted by level."""
+    """Add Σ_k weight_k · slope_kj to the gradient of TILE items j of one query; rows are sorted by level."""
     row = tl.program_id(0).to(tl.int64)
     j = tl.program_id(1) * TILE + tl.arange(0, TILE)
     score_j = tl.load(scores + row * count + j, mask=j < count, other=0.0)
@@ -169,4 +213,6 @@ def _pull_kernel(
                 slope = tl.where(score_j[None, :] > (score_k + DELTA)[:, None], RHO, slope)
                 lower = pair & (level_j[None, :] < level_k[:, None])
                 total += tl.sum(tl.where(lower, weight * slope, 0.0), axis=0)
-    tl.store(grads + row * count + j, total, mask=j < count)
+    column = tl.load(order + row * count + j, mask=j < count, other=0)
+    own = tl.load(grads + row * count + column, mask=j < count, other=0.0)
+    tl.store(grads + row * count + column, own + total, mask=j < count)

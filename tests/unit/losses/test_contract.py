@@ -97,11 +97,11 @@ def test_a_missing_backend_comes_with_its_install_line(monkeypatch: pytest.Monke
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"backend numba is not installed; .* pip install numba"):
         SupAPLoss(backend="numba")
-    assert backends.ranks_function("auto", torch.device("cpu")).__module__.endswith("eager")
+    assert backends.gains_function("auto", torch.device("cpu")).__module__.endswith("eager")
 
 
 def test_auto_picks_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert backends.ranks_function("auto", torch.device("cpu")).__module__.endswith("compiled")
+    assert backends.gains_function("auto", torch.device("cpu")).__module__.endswith("compiled")
     monkeypatch.setattr(backends, "_installed", lambda name: name == "triton")
     assert backends._best(torch.device("cuda")) == "triton"
     assert backends._best(torch.device("mps")) == "eager"
@@ -109,7 +109,7 @@ def test_auto_picks_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_numba_refuses_another_device() -> None:
     with pytest.raises(ValueError, match=r"backend numba does not run here; got tensors on meta"):
-        backends.ranks_function("numba", torch.device("meta"))
+        backends.gains_function("numba", torch.device("meta"))
 
 
 def test_far_from_unit_norm_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:

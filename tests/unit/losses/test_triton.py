@@ -7,11 +7,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
-from hierlandmarks_benchmark.losses import SmoothHAPLoss, SupHAPLoss, SupNDCGLoss, SupRecallLoss
+from hierlandmarks_benchmark.losses import (
+    SmoothHAPLoss,
+    SupHAPLoss,
+    SupNDCGLoss,
+    SupRecallLoss,
+    backends,
+    functional,
+    triton_kernels,
+)
 from tests.unit.losses.batches import CASES, Case, tree_labels, unit
 
 needs_triton = pytest.mark.skipif(
@@ -38,6 +48,34 @@ def test_the_interpreter_agrees_with_eager(root: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("agrees") == 2 * len(LOSSES) * (1 + len(multi_level_cases()))
+
+
+class NoKernel:
+    """Takes the place of a kernel that is only launched."""
+
+    def __getitem__(self, grid: tuple[int, ...]) -> object:
+        return lambda *args, **settings: None
+
+
+def test_no_more_than_four_squares_of_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes of the tensors alive at once around the kernels, in the blocks of a device."""
+    monkeypatch.setattr(backends, "_installed", lambda name: True)
+    monkeypatch.setattr(triton_kernels, "INTERPRETED", True)
+    monkeypatch.setattr(triton_kernels, "triton", SimpleNamespace(cdiv=lambda a, b: -(-a // b)))
+    for kernel in ("_gains_kernel", "_pull_kernel"):
+        monkeypatch.setattr(triton_kernels, kernel, NoKernel())
+    monkeypatch.setitem(functional._BLOCK_SCORES, "cpu", functional._BLOCK_SCORES_DEVICE)
+    labels = torch.arange(1024)[:, None] // torch.tensor([4, 128, 512])
+    embeddings = unit(1024, 512, 1).float().requires_grad_()
+    loss = SupHAPLoss(backend="triton")
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        loss(embeddings, labels).backward()
+    alive, most = 0, 0
+    for event in sorted(seen.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
+            alive += event.nbytes()
+            most = max(most, alive)
+    assert 1024**2 * 4 < most <= 4 * 1024**2 * 4
 
 
 @pytest.mark.gpu
