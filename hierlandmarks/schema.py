@@ -244,7 +244,8 @@ TABLES = {
 # Folders that cross a stage, beside the tables; each lies directly under the run folder.
 FOLDERS = {
     "source": "GLDv2's own layout: metadata/, train/images_000.tar ..., responses-*.jsonl.zst",
-    "review": "review.csv, for a person to fill in",
+    "review": "review.csv, for a person to fill in, and index.html to look at",
+    "doubts": "doubts.csv, landmarks of uncertain label for a person to decide, and index.html to look at",
     "labels": "the labels as released: *_label_to_hierarchical.csv, hierarchy.csv, unplaced.csv",
     "release": "the dataset: data/*.parquet, hierarchy.csv, README.md (the card), MANIFEST.json",
     "model": "weights (safetensors), recipe, curves",

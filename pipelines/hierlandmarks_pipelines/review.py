@@ -8,29 +8,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 
 from hierlandmarks.errors import CorruptInputError
 from hierlandmarks.progress import say
-from hierlandmarks.schema import CATEGORIES, PROPOSALS, TYPES
 from hierlandmarks.stages import Inputs, Outputs, Stage
-from hierlandmarks.tables import read_table, write_text
+from hierlandmarks.tables import write_text
 from hierlandmarks_pipelines.labelfiles import (
-    LABEL,
     Decision,
     decision_cells,
     decisions_table,
     effective,
-    find_decision,
     label_files,
     read_decisions,
     read_taxonomy,
 )
+from hierlandmarks_pipelines.reviewpage import MOST, Thumbnail, review_page, thumbnails
+from hierlandmarks_pipelines.reviewrows import Place, ReviewRow, review_rows
 from hierlandmarks_pipelines.reviewsheet import Filled, read_sheet, write_sheet
 
-SHEET = "review.csv"
+SHEET, PAGE = "review.csv", "index.html"
 
 
 @dataclass(frozen=True)
@@ -42,41 +38,6 @@ class ReviewParams:
     """
 
     labels: Path | None = None
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far the review is.
-
-    Attributes:
-        types, decided: all types of the run, and those somebody decided about.
-        landmarks, settled: all landmarks, and those with a type that has a label by decision.
-        waiting: landmarks not settled that have an undecided type.
-        next_types, next_landmarks: how many of the first undecided rows of the sheet, and how many waiting landmarks
-            they touch.
-        stale: decisions about types that this run does not have; they are kept.
-    """
-
-    types: int
-    decided: int
-    landmarks: int
-    settled: int
-    waiting: int
-    next_types: int
-    next_landmarks: int
-    stale: int
-
-    def text(self) -> str:
-        """The same for people."""
-        lines = [
-            f"{self.decided} of {self.types} types are decided.",
-            f"{self.settled} of {self.landmarks} landmarks have a label by decision, {self.waiting} wait for one.",
-        ]
-        if self.next_types:
-            lines.append(f"Deciding the next {self.next_types} types would touch {self.next_landmarks} of those.")
-        if self.stale:
-            lines.append(f"{self.stale} decisions are about types that are not in this run; they are kept.")
-        return "\n".join(lines)
 
 
 def merge(history: Sequence[Decision], filled: Iterable[Filled], *, overrule: bool = False) -> list[Decision]:
@@ -157,71 +118,30 @@ def apply_sheets(
     return new
 
 
-def status(
-    types: pa.Table, categories: pa.Table, proposals: pa.Table, decisions: Mapping[str, Decision], ahead: int = 50
-) -> Status:
-    """Count what is decided, what that settles, and what the next rows of the sheet would.
-
-    Args:
-        types, categories, proposals: tables of `schema`.
-        decisions: the decision that counts, by type id.
-        ahead: how many undecided types to look ahead.
-
-    Linear in types and landmarks.
-    """
-    outcome = {
-        row["type_id"]: find_decision(decisions, row["type_id"], row["type"])
-        for row in proposals.select(["type_id", "type"]).to_pylist()
-    }
-    of_landmark: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in types.select(["space", "landmark_id", "type_id"]).to_pylist():
-        of_landmark[row["space"], row["landmark_id"]].append(row["type_id"])
-    counts = dict(zip(*_columns(proposals, "type_id", "landmarks"), strict=True))
-    ranked = sorted((t for t in counts if outcome[t] is None), key=lambda t: (-counts[t], t))
-    following = set(ranked[:ahead])
-    settled = waiting = touched = 0
-    for stated in of_landmark.values():
-        decided = [outcome.get(type_id) for type_id in stated]
-        if any(d is not None and d.action == LABEL for d in decided):
-            settled += 1
-        elif None in decided:
-            waiting += 1
-            touched += not following.isdisjoint(stated)
-    used = {decision.type_id for decision in outcome.values() if decision}
-    return Status(
-        types=len(outcome),
-        decided=len(outcome) - len(ranked),
-        landmarks=categories.num_rows,
-        settled=settled,
-        waiting=waiting,
-        next_types=len(following),
-        next_landmarks=touched,
-        stale=len(decisions.keys() - used),
-    )
-
-
-def read_status(out: Path, labels: Path | None = None) -> Status:
-    """The status of a run folder, with the decisions as they are in the labels folder now.
-
-    Raises:
-        MissingDataError: the run folder lacks a table, or the labels folder a file.
-    """
-    names = (TYPES, CATEGORIES, PROPOSALS)
-    types, categories, proposals = (read_table(out / "tables" / f"{spec.name}.parquet", spec) for spec in names)
-    taxonomy, decisions = label_files(labels)
-    return status(types, categories, proposals, effective(read_decisions(decisions, read_taxonomy(taxonomy))))
-
-
-def _columns(table: pa.Table, *names: str) -> list[list[Any]]:
-    return [table[name].to_pylist() for name in names]
-
-
 def _run(params: ReviewParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
     taxonomy, decisions = label_files(params.labels)
-    current = effective(read_decisions(decisions, read_taxonomy(taxonomy)))
-    undecided = write_sheet(folders["review"] / SHEET, inputs["proposals"].to_pylist(), current)
-    say(f"        {undecided} of {inputs['proposals'].num_rows} types wait for a decision")
-    return {"decisions": decisions_table(current.values())}
+    decided = effective(read_decisions(decisions, read_taxonomy(taxonomy)))
+    rows = review_rows(inputs["proposals"], inputs["types"], inputs["subclasses"], decided)
+    write_sheet(folders["review"] / SHEET, rows)
+    write_text(folders["review"] / PAGE, review_page(rows, _pictures(rows, inputs)))
+    waiting = sum(row.decision is None for row in rows)
+    inherited = {row.type_id: row.decision for row in rows if row.decision and row.inherited}
+    say(f"        {waiting} of {len(rows)} types wait for a decision, {len(inherited)} inherit one from above")
+    return {"decisions": decisions_table({**decided, **inherited}.values())}
+
+
+def _pictures(rows: Sequence[ReviewRow], inputs: Inputs) -> Mapping[str, Sequence[Thumbnail]]:
+    """Pictures of landmarks of the types that the page shows, where the run has any."""
+    shown = {row.type_id for row in rows[:MOST] if row.decision is None}
+    if not shown or "images" not in inputs or "source" not in inputs:
+        return {}
+    categories = inputs["categories"].to_pylist()
+    names = {(row["space"], row["landmark_id"]): row["name"] for row in categories}
+    wanted: dict[str, list[Place]] = defaultdict(list)
+    for row in inputs["types"].select(["space", "landmark_id", "type_id"]).to_pylist():
+        if row["type_id"] in shown:
+            wanted[row["type_id"]].append((row["space"], row["landmark_id"]))
+    return thumbnails(wanted, inputs["images"], inputs["source"], names)
 
 
 def _reads(params: ReviewParams) -> tuple[Path, ...]:
@@ -232,8 +152,9 @@ STAGE = Stage(
     name="review",
     about="what people decided about types, and a sheet to decide the rest",
     params=ReviewParams,
-    needs=("proposals",),
+    needs=("proposals", "types", "subclasses", "categories", "images", "source"),
     makes=("decisions", "review"),
     run=_run,
     reads=_reads,
+    optional=("images", "source"),
 )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hierlandmarks.errors import MissingDataError, TableError
 from hierlandmarks.tables import write_text
-from hierlandmarks_pipelines.labelfiles import DROP, LABEL, Decision, Taxonomy, check_decision, find_decision
+from hierlandmarks_pipelines.labelfiles import DROP, LABEL, Decision, Taxonomy, check_decision
+from hierlandmarks_pipelines.reviewrows import ReviewRow
 
 COLUMNS = (
     "type_id",
     "type",
     "landmarks",
+    "settles",
     "examples",
     "proposal_id",
     "proposal",
@@ -24,6 +25,7 @@ COLUMNS = (
     "confidence",
     "decided",
     "decided_by",
+    "note",
     "decision",
     "reviewer",
     "reason",
@@ -41,32 +43,25 @@ class Filled:
     where: str
 
 
-def write_sheet(path: Path, proposals: Iterable[Mapping[str, Any]], decisions: Mapping[str, Decision]) -> int:
-    """Write the sheet: one row a type, undecided ones first, those that decide most landmarks before others.
+def write_sheet(path: Path, rows: Iterable[ReviewRow]) -> None:
+    """Write the sheet, one line a row, in their order.
 
     UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8. A cell that a spreadsheet would take for a
     formula gets an apostrophe in front.
 
     Args:
         path: where to.
-        proposals: rows of a `schema.PROPOSALS` table.
-        decisions: the decision that counts, by type id.
-
-    Returns:
-        How many of the types are undecided.
+        rows: as `reviewrows.review_rows` or `doubts.doubtful` give them.
     """
-    rows = [(row, find_decision(decisions, row["type_id"], row["type"])) for row in proposals]
-    rows.sort(key=lambda pair: (pair[1] is not None, -pair[0]["landmarks"], pair[0]["type_id"]))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row, decision in rows:
-        known = (decision.outcome.strip(), decision.reviewer) if decision else ("", "")
-        cells = (row["type_id"], row["type"], row["landmarks"], row["examples"], row["proposal_id"], row["name"])
-        guess = (row["label"].strip(), f"{row['confidence']:.2f}")
-        writer.writerow([_harmless(cell) for cell in (*cells, *guess, *known, "", "", "")])
+    for row in rows:
+        cells = (row.type_id, row.type, row.landmarks, row.settles, row.examples, row.proposal_id, row.proposal)
+        guess = (row.suggestion, f"{row.confidence:.2f}")
+        known = (row.decision.outcome.strip(), row.decision.reviewer) if row.decision else ("", "")
+        writer.writerow([_harmless(cell) for cell in (*cells, *guess, *known, row.note, "", "", "")])
     write_text(path, "\ufeff" + buffer.getvalue())
-    return sum(decision is None for _, decision in rows)
 
 
 def read_sheet(path: Path, taxonomy: Taxonomy, reviewer: str, date: str) -> list[Filled]:

@@ -75,7 +75,11 @@ def test_no_decision_is_lost_or_changed_by_clustering_again(seed: int) -> None:
             proposals = from_rows([proposal(n, proposal_id=earlier[type_id(n)]) for n in here], PROPOSALS)
             review = Path(name) / f"review-{round_}"
             review.mkdir()
-            STAGE.run(ReviewParams(folder), {"proposals": proposals}, {"review": review})
+            STAGE.run(
+                ReviewParams(folder),
+                {"proposals": proposals, "types": types(), "subclasses": subclasses()},
+                {"review": review},
+            )
             old = effective(read_decisions(folder / "decisions.csv", TAXONOMY))
             sheet = (review / "review.csv").read_text(encoding="utf-8-sig").splitlines()
             touched = {n for n in here if type_id(n) not in old and rng.random() < 0.5}

@@ -64,11 +64,16 @@ def review() -> None:
 @review.command()
 @_options(_OUT, _LABELS, _FORCE, _JSON)
 def export(out: Path, labels: Path | None, force: bool, as_json: bool) -> None:
-    """Write OUT/review/review.csv: one row a type, those first that decide most landmarks."""
-    from hierlandmarks_pipelines import review
+    """Write OUT/review: a sheet of types, those first that settle most landmarks, and a page to look at.
+
+    Once landmarks are assigned also OUT/doubts: those of uncertain label, most informative first.
+    """
+    from hierlandmarks_pipelines import doubts, review
     from hierlandmarks_pipelines.run import run_stage
 
     ran = run_stage(review.STAGE, review.ReviewParams(labels), out, force=force)
+    if (out / "tables" / "assignments.parquet").is_file():
+        run_stage(doubts.STAGE, doubts.DoubtsParams(), out, force=force)
     _emit_made(out / "review" / "review.csv", ran, as_json)
 
 
@@ -89,12 +94,16 @@ def apply(sheets: tuple[Path, ...], labels: Path, reviewer: str, day: str, overr
 
 
 @review.command()
-@_options(_OUT, _LABELS, _JSON)
-def status(out: Path, labels: Path | None, as_json: bool) -> None:
-    """How many types are decided, what that settles, and what the next rows of the sheet would."""
-    from hierlandmarks_pipelines.review import read_status
+@_options(_OUT, _LABELS)
+@click.option(
+    "--rate", type=click.IntRange(1), default=120, show_default=True, help="Decisions a reviewer makes an hour."
+)
+@_JSON
+def status(out: Path, labels: Path | None, rate: int, as_json: bool) -> None:
+    """How many types are decided, what that settles, and what each further hour of review would."""
+    from hierlandmarks_pipelines.reviewstatus import read_status
 
-    result = read_status(out, labels)
+    result = read_status(out, labels, rate)
     emit(asdict(result), as_json, result.text())
 
 

@@ -7,12 +7,14 @@ import io
 
 import pytest
 
-from hierlandmarks.errors import CorruptInputError, MissingDataError, TableError
+from hierlandmarks.errors import CorruptInputError, MissingDataError, TableError, UsageError
 from hierlandmarks.schema import PROPOSALS
 from hierlandmarks.tables import from_rows
 from hierlandmarks_pipelines.labelfiles import effective, read_decisions
-from hierlandmarks_pipelines.review import STAGE, ReviewParams, apply_sheets, merge, status
+from hierlandmarks_pipelines.review import STAGE, ReviewParams, apply_sheets, merge
+from hierlandmarks_pipelines.reviewrows import review_rows
 from hierlandmarks_pipelines.reviewsheet import COLUMNS, Filled, read_sheet, write_sheet
+from hierlandmarks_pipelines.reviewstatus import status
 from tests.labelworld import (
     CASTLE,
     CHURCH,
@@ -26,6 +28,7 @@ from tests.labelworld import (
     landmark,
     proposal,
     stated,
+    subclasses,
     types,
 )
 
@@ -44,18 +47,21 @@ def sheet(path, rows, header="type_id,type,decision,reviewer,reason"):
 
 def test_undecided_types_of_most_landmarks_come_first(tmp_path):
     proposals = [proposal("few", 1), proposal("done", 99), proposal("many", 9), proposal("also many", 9)]
-    undecided = write_sheet(tmp_path / "r.csv", proposals, decided(decide("done", OCEAN)))
+    stated_types = types(*(stated(n, "few") for n in range(1)), *(stated(n, "many") for n in range(1, 10)))
+    rows = review_rows(from_rows(proposals, PROPOSALS), stated_types, subclasses(), decided(decide("done", OCEAN)))
+    write_sheet(tmp_path / "r.csv", rows)
     data = (tmp_path / "r.csv").read_bytes()
     assert data.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
     assert tuple(rows[0]) == COLUMNS
-    assert [row["type"] for row in rows] == ["also many", "many", "few", "done"]
+    assert [row["type"] for row in rows] == ["many", "few", "also many", "done"]
+    assert [row["settles"] for row in rows] == ["9", "1", "0", "0"]
     assert (rows[3]["decided"], rows[3]["decided_by"], rows[3]["decision"]) == ("ocean area", "ann", "")
-    assert undecided == 3
 
 
 def test_formulas_are_made_harmless_and_read_back(tmp_path):
-    write_sheet(tmp_path / "r.csv", [proposal("x", examples='=HYPERLINK("http://evil")')], {})
+    proposals = from_rows([proposal("x", examples='=HYPERLINK("http://evil")')], PROPOSALS)
+    write_sheet(tmp_path / "r.csv", review_rows(proposals, types(), subclasses(), {}))
     text = (tmp_path / "r.csv").read_text(encoding="utf-8-sig")
     assert "'=HYPERLINK" in text
     path = sheet(tmp_path / "s.csv", ["Q1,'-berg,church,,"])
@@ -242,30 +248,50 @@ def test_the_stage_gives_what_counts_and_a_sheet(tmp_path):
     folder = labels_folder(tmp_path / "labels", [decide("church", LAKE), decide("church", CHURCH)])
     (tmp_path / "review").mkdir()
     proposals = from_rows([proposal("church"), proposal("hut")], PROPOSALS)
-    made = STAGE.run(ReviewParams(folder), {"proposals": proposals}, {"review": tmp_path / "review"})
+    made = STAGE.run(
+        ReviewParams(folder),
+        {"proposals": proposals, "types": types(), "subclasses": subclasses()},
+        {"review": tmp_path / "review"},
+    )
     assert made["decisions"]["label_id"].to_pylist() == ["hl:church"]
     assert (tmp_path / "review/review.csv").read_text(encoding="utf-8-sig").count("\n") == 3
     assert set(STAGE.reads(ReviewParams(folder))) == {folder / "taxonomy.csv", folder / "decisions.csv"}
 
 
-def test_status_counts_what_is_settled_and_what_the_next_rows_would():
+def test_status_counts_what_is_settled_and_what_each_hour_would():
     places = categories(*(landmark(n) for n in range(6)))
     rows = [stated(0, "church"), stated(1, "hut"), stated(2, "hut"), stated(2, "shed"), stated(3, "thing")]
     proposals = from_rows(
         [proposal("church", 1), proposal("hut", 2), proposal("shed", 1), proposal("thing", 1)], PROPOSALS
     )
     decisions = decided(decide("church", CHURCH), decide("thing", None), decide("gone", LAKE))
-    result = status(types(*rows), places, proposals, decisions, ahead=1)
-    assert (result.types, result.decided, result.landmarks, result.settled, result.waiting) == (4, 2, 6, 1, 2)
-    assert (result.next_types, result.next_landmarks, result.stale) == (1, 2, 1)
+    todo = review_rows(proposals, types(*rows), subclasses(), decisions)
+    sizes = {("train", "1"): 5, ("train", "2"): 7}
+    result = status(types(*rows), places, todo, decisions, images=sizes, rate=1)
+    assert (result.types, result.decided, result.landmarks, result.settled) == (4, 2, 6, 1)
+    assert (result.waiting, result.waiting_images, result.stale) == (2, 12, 1)
+    assert [(h.types, h.landmarks, h.images, h.landmarks_left) for h in result.hours] == [(1, 1, 5, 1), (1, 1, 7, 0)]
     assert "2 of 4 types are decided" in result.text()
-    assert "1 decisions are about types that are not in this run" in result.text()
+    assert "1 decisions are about types or landmarks that are not in this run" in result.text()
+    (hour,) = status(types(*rows), places, todo, decisions, rate=2).hours
+    assert (hour.types, hour.landmarks, hour.landmarks_left) == (2, 2, 0)
+
+
+def test_a_long_review_shows_its_first_hours_and_its_last():
+    names = [f"kind {n}" for n in range(30)]
+    rows = types(*(stated(n, name) for n, name in enumerate(names)))
+    todo = review_rows(from_rows([proposal(name) for name in names], PROPOSALS), rows, subclasses(), {})
+    lines = status(rows, categories(*(landmark(n) for n in range(30))), todo, {}, rate=1).text().splitlines()
+    assert [line.split()[0] for line in lines[5:]] == [*map(str, range(1, 11)), "…", "30"]
+    with pytest.raises(UsageError, match="got 0 an hour"):
+        status(rows, categories(), todo, {}, rate=0)
 
 
 def test_status_counts_a_decision_by_name_as_used():
     proposals = from_rows([proposal("chapel", type_id="Q108325")], PROPOSALS)
     rows = types(stated(0, "chapel", key="Q108325"))
-    result = status(rows, categories(landmark(0)), proposals, decided(decide("chapel", CHURCH)))
+    decisions = decided(decide("chapel", CHURCH))
+    result = status(rows, categories(landmark(0)), review_rows(proposals, rows, subclasses(), decisions), decisions)
     assert (result.settled, result.stale) == (1, 0)
 
 
