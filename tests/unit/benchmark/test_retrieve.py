@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import hierlandmarks as hl
-from hierlandmarks.cli import main
 from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.metrics.kaggle import read_predictions
+from hierlandmarks_benchmark.commands import bench
 from hierlandmarks_benchmark.embed import EmbedParams, embed
 from hierlandmarks_benchmark.results import colours
 from hierlandmarks_benchmark.retrieve import open_search, write_lists, write_page
@@ -52,14 +52,14 @@ def test_what_is_written_may_be_submitted(tmp_path: Path, release: Path, embeddi
     track = tmp_path / "coloured.yaml"
     write_track(track, name="coloured", depth=10)
     lists = tmp_path / f"lists.{ending}"
-    arguments = ["bench", "search", "--release", release, "--embeddings", embeddings, "--entry", "tiny", "--k", 10]
+    arguments = ["search", "--release", release, "--embeddings", embeddings, "--entry", "tiny", "--k", 10]
     assert run(*arguments, "--out", lists) == {"entry": "tiny", "queries": 12, "out": str(lists)}
-    checked = run("bench", "submit", "--track", track, "--release", release, "--rankings", lists, "--check")
+    checked = run("submit", "--track", track, "--release", release, "--rankings", lists, "--check")
     assert checked
 
 
 def run(*arguments: object) -> object:
-    done = CliRunner().invoke(main, [*map(str, arguments), "--json"], standalone_mode=False)
+    done = CliRunner().invoke(bench, [*map(str, arguments), "--json"], standalone_mode=False)
     if done.exception:
         raise done.exception
     return json.loads(done.stdout)
@@ -115,7 +115,7 @@ def test_mistakes_are_named(tmp_path: Path, release: Path, embeddings: Path) -> 
     with pytest.raises(UsageError, match="no query 'x'"):
         write_page(searched, tmp_path / "page.html", queries=["x"])
     with pytest.raises(UsageError, match="nothing to write"):
-        run("bench", "search", "--release", release, "--embeddings", embeddings)
+        run("search", "--release", release, "--embeddings", embeddings)
     with pytest.raises(UsageError, match="shows from 1"):
         write_page(searched, tmp_path / "page.html", count=0)
 
