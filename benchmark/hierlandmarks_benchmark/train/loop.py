@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hierlandmarks.errors import UsageError
 from hierlandmarks.params import to_mapping
 from hierlandmarks.schema import LEVELS
 from hierlandmarks_benchmark.images import augment, draws
@@ -154,11 +155,16 @@ def _accelerator(recipe: Recipe, folder: Path | None) -> Any:
 
     check_trackers(recipe.trackers)
     AcceleratorState._reset_state()  # else the precision of an earlier run in this process would stay
-    return Accelerator(
-        mixed_precision=recipe.precision.replace("float32", "no"),
-        log_with=[EVENTS, *recipe.trackers] if folder else None,
-        project_dir=folder and folder / EVENTS,
-    )
+    try:
+        return Accelerator(
+            mixed_precision=recipe.precision.replace("float32", "no"),
+            log_with=[EVENTS, *recipe.trackers] if folder else None,
+            project_dir=folder and folder / EVENTS,
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"precision {recipe.precision} cannot be had here", got=str(error), do="choose another"
+        ) from error
 
 
 def _readable(step: Step, rows: Ints, known: Ints, seed: int, team: Team) -> tuple[Ints, Tensor]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hierlandmarks.errors import UsageError
-from hierlandmarks_benchmark.recipe import SamplerParams
-from hierlandmarks_benchmark.samplers import batches
+from hierlandmarks_benchmark.recipe import SamplerParams, load_recipe
+from hierlandmarks_benchmark.samplers import batches, epoch_length, plan
+from hierlandmarks_benchmark.train.team import Team
 
 CLASSES = SamplerParams(kind="classes", batch=24, per_landmark=4)
 HIERARCHICAL = SamplerParams(kind="hierarchical", batch=24, per_landmark=4, coarse=2)
@@ -81,6 +82,51 @@ def test_images_without_a_label_are_one_class() -> None:
     unknown = MANY.copy()
     unknown[:, 1:] = -1
     assert all(len(batch) == 12 for batch in batches(unknown, HIERARCHICAL, seed=0, epoch=0))
+
+
+@pytest.mark.parametrize("kind", ["classes", "hierarchical"])
+def test_a_cap_bounds_how_many_images_of_a_landmark_an_epoch_shows(kind: str) -> None:
+    uneven = labels([60] * 3 + [5] * 9)
+    params = SamplerParams(kind=kind, batch=8, per_landmark=4, cap=6)
+    found = [batches(uneven, params, seed=0, epoch=epoch) for epoch in (0, 1)]
+    assert len(found[0]) == epoch_length(uneven, params) == (3 * 6 + 9 * 5) // 8
+    large = [{int(row) for batch in epoch for row in batch if uneven[row, 0] == 3} for epoch in found]
+    assert all(0 < len(rows) <= 6 for rows in large)
+    assert large[0] != large[1]
+
+
+@pytest.mark.parametrize("kind", ["classes", "hierarchical"])
+def test_a_run_goes_on_anywhere_as_it_would_have(kind: str) -> None:
+    recipe = load_recipe("mini", [f"sampler.kind={kind}", "sampler.batch=24", "epochs=3"])
+    whole = list(plan(MANY, recipe))
+    assert [step.number for step in whole] == list(range(3 * 15))
+    assert [step.number for step in whole if step.last] == [14, 29, 44]
+    for done in (0, 7, 15, 44, 45):
+        rest = list(plan(MANY, recipe, done=done))
+        assert len(rest) == len(whole) - done
+        for step, expected in zip(rest, whole[done:], strict=True):
+            assert (step.epoch, step.within, step.last) == (expected.epoch, expected.within, expected.last)
+            assert np.array_equal(step.rows, expected.rows)
+
+
+def test_processes_share_a_batch_without_gaps_or_overlap() -> None:
+    batch = batches(MANY, CLASSES, seed=0, epoch=0)[0]
+    for size in (1, 2, 5):
+        parts = [Team(rank, size).share(batch) for rank in range(size)]
+        assert np.array_equal(np.concatenate(parts), batch)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    with pytest.raises(UsageError, match="24 pictures for 25"):
+        Team(0, 25).share(batch)
+
+
+def test_levels_have_any_names_and_number() -> None:
+    params = SamplerParams(kind="hierarchical", batch=24, per_landmark=4, level="family")
+    names = ("species", "genus", "family")
+    assert len(batches(MANY, params, seed=0, epoch=0, levels=names)) == len(MANY) // 24
+    with pytest.raises(UsageError, match=r"sampler.level is unknown; got 'kind'"):
+        batches(MANY, SamplerParams(kind="hierarchical", batch=24, level="kind"), seed=0, epoch=0, levels=names)
+    flat = MANY[:, :1]
+    assert len(batches(flat, CLASSES, seed=0, epoch=0, levels=("class",))) == len(MANY) // 24
 
 
 def test_every_epoch_has_a_batch() -> None:

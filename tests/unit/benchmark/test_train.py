@@ -2,22 +2,25 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 import os
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
+import hierlandmarks as hl
 from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
 from hierlandmarks.tables import read_json
-from hierlandmarks_benchmark.models import build_network
+from hierlandmarks_benchmark.models import Network, build_network
 from hierlandmarks_benchmark.objective import Objective, compact
 from hierlandmarks_benchmark.recipe import LossTerm, Recipe, ScheduleParams, load_recipe
 from hierlandmarks_benchmark.train import STAGE, TrainParams, train
@@ -170,14 +173,143 @@ def test_the_schedule_warms_up_and_comes_down_to_its_floor() -> None:
     assert all(a >= b for a, b in pairwise(values[10:]))
 
 
-def test_a_loss_that_is_no_number_stops_with_a_sentence(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Objective, embeddings: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        loss = embeddings.sum() * math.nan
-        return loss, torch.stack([loss, loss]).detach()
+def broken(self: Objective, embeddings: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    loss = embeddings.sum() * math.nan
+    return loss, torch.stack([loss, loss]).detach()
 
+
+def test_a_loss_that_is_no_number_stops_with_the_batch_saved(
+    tiny: Recipe, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Objective, "forward", broken)
-    with pytest.raises(UsageError, match=r"the loss is nan in epoch 1, step 1.*lower optimiser.learning_rate"):
+    with pytest.raises(UsageError, match=r"the loss is nan in epoch 1, step 1; got SupHAPLoss_0 nan.*learning_rate"):
         fit(data(), tiny)
+    with pytest.raises(UsageError) as caught:
+        train(release, tiny, tmp_path)
+    path = tmp_path / "broken-batch.safetensors"
+    assert f"the batch is in {path}" in str(caught.value)
+    with safe_open(path, "pt") as kept:
+        ids, metadata = json.loads(kept.metadata()["ids"]), kept.metadata()
+        assert kept.get_tensor("pictures").shape == (16, 3, 24, 24)
+        assert kept.get_tensor("labels").shape == (16, 3)
+    dataset = hl.load(release, split="train")
+    assert set(ids) <= set(dataset.images["id"])
+    assert (len(ids), metadata["epoch"], metadata["step"]) == (16, "1", "1")
+
+
+@pytest.mark.parametrize(
+    ("error", "chunk", "advice"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), 0, "set sampler.chunk=8"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), 6, "chunk=3"),
+        (MemoryError(), 1, "lower data.size or sampler.batch"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_in_memory_says_what_to_lower(
+    tiny: Recipe, error: Exception, chunk: int, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, pictures: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    monkeypatch.setattr(Network, "forward", full)
+    with pytest.raises(UsageError, match=rf"tiny does not fit in memory with {chunk or 16} pictures.*{advice}"):
+        fit(data(), changed(tiny, "sampler", chunk=chunk))
+
+
+def test_other_errors_are_left_alone(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(self: object, pictures: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Network, "forward", wrong)
+    with pytest.raises(RuntimeError, match="mat1"):
+        fit(data(), tiny)
+
+
+def test_pictures_that_do_not_come_are_left_out_of_their_batches(tiny: Recipe) -> None:
+    whole, part = (fit(data(unreadable=rows), dataclasses.replace(tiny, epochs=1)).history[0] for rows in ((), (3, 17)))
+    assert whole["images"] == 32
+    assert 28 <= part["images"] < 32
+    assert math.isfinite(part["loss"])
+
+
+def test_streamed_and_held_pictures_give_the_same_weights(tmp_path: Path, release: Path, tiny: Recipe) -> None:
+    for name in ("always", "never"):
+        summary = train(release, changed(tiny, "data", in_memory=name, workers=0), tmp_path / name)
+        assert 0 <= summary["waiting"] <= 1
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("always", "never")]
+    assert weights[0] == weights[1]
+
+
+def test_steps_are_logged_for_tensorboard(tmp_path: Path, validated: Path, tiny: Recipe) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(validated, tiny, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "tiny")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == list(range(12))
+    assert [event.step for event in events.Scalars("h_ap")] == [5, 11]
+    assert {"learning_rate", "images_per_second", "waiting", "ProxyLoss_1"} <= set(events.Tags()["scalars"])
+
+
+def test_trackers_are_checked_before_anything_runs(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="did you mean wandb"):
+        fit(data(), dataclasses.replace(tiny, trackers=("wandbb",)))
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
+    with pytest.raises(MissingDataError, match="the tracker wandb is not installed"):
+        fit(data(), dataclasses.replace(tiny, trackers=("wandb",)))
+
+
+def test_a_tracker_of_accelerate_is_told_the_recipe_and_every_step(
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate import tracking
+
+    class Told(tracking.GeneralTracker):
+        name, requires_logging_directory, tracker = "wandb", False, None
+        about: ClassVar[list[dict]] = []
+        steps: ClassVar[list[int]] = []
+
+        def __init__(self, run_name: str, **kwargs: object) -> None:
+            super().__init__()
+
+        def store_init_configuration(self, values: dict) -> None:
+            self.about.append(values)
+
+        def log(self, values: dict, step: int, **kwargs: object) -> None:
+            self.steps.append(step)
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "wandb", Told)
+    there = [tracking.LoggerType.WANDB, tracking.LoggerType.TENSORBOARD]
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: there)
+    fit(data(), dataclasses.replace(tiny, epochs=1, trackers=("wandb",)), tmp_path)
+    assert Told.about[0]["name"] == "tiny"
+    assert Told.steps == [0, 1]
+
+
+def test_precisions_follow_each_other_in_one_process(tiny: Recipe) -> None:
+    short = dataclasses.replace(tiny, epochs=1)
+    for precision in ("bf16", "fp16", "float32"):
+        assert math.isfinite(fit(data(), dataclasses.replace(short, precision=precision)).history[0]["loss"])
+
+
+def test_a_precision_the_device_has_not_is_refused(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**kwargs: object) -> None:
+        raise ValueError("bf16 mixed precision requires a supported device")
+
+    monkeypatch.setattr("accelerate.Accelerator", refuse)
+    with pytest.raises(UsageError, match=r"precision bf16 cannot be had here; got bf16 mixed precision requires"):
+        fit(data(), dataclasses.replace(tiny, precision="bf16"))
+
+
+def test_a_memory_shows_earlier_batches_to_losses_with_references(tiny: Recipe) -> None:
+    objective = Objective(tiny.loss, data().labels, 16, head=12, memory=20)
+    kinds = [type(term).__name__ for term in objective.terms]
+    assert kinds == ["CrossBatchMemory", "ProxyLoss"]
+    embeddings = torch.nn.functional.normalize(torch.rand(32, 16), dim=1)
+    first, _ = objective(embeddings, torch.from_numpy(data().labels))
+    again, _ = objective(embeddings, torch.from_numpy(data().labels))
+    assert first != again
+    remembered = fit(data(), dataclasses.replace(tiny, memory=20)).history[-1]["loss"]
+    assert remembered != fit(data(), tiny).history[-1]["loss"]
 
 
 def test_unknown_losses_and_arguments_name_the_nearest(tiny: Recipe) -> None:
