@@ -203,7 +203,7 @@ def test_filters_hide_what_was_not_asked_for(show: Callable[..., Any]) -> None:
 
 
 def test_two_entries_are_compared_query_by_query(show: Callable[..., Any], boards: dict[str, str]) -> None:
-    browser = open_beside(show(), "compare-1.html", "queries-1.html")
+    browser = open_beside(show(), "compare-1.html")
     assert "suphap" in browser.find_element("id", "summary").text
     browser.get(boards["honest"].replace("index.html", "compare-1.html#untrained,histogram"))
     browser.refresh()
