@@ -11,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-BLOCK = 2**20
-_BACKLOG = 64  # blocks a hash may lag behind the network before the network waits
-_ALGORITHMS = ("md5", "sha256")
+BLOCK = 2**18  # small enough to be hashed while it is still in the processor's cache
+_BACKLOG = 32  # blocks MD5 may lag behind before the others wait
 
 _Piece = bytes | tuple[Path, int]
 
@@ -28,28 +27,37 @@ def digest(path: str | os.PathLike[str]) -> tuple[str, str]:
 class RunningDigest:
     """MD5 and SHA-256 of bytes as they come.
 
-    Each hash runs in a thread of its own (hashlib lets others run meanwhile), so a file is hashed when its last byte
-    comes, at the pace of the slower hash, MD5: some 0.6 to 0.8 GB/s on the machines of 2026.
+    MD5 has a thread of its own (hashlib lets others run meanwhile), since it takes as long as receiving, writing and
+    SHA-256 together. So a file is hashed when its last byte comes, at the pace of MD5: some 0.8 GB/s on the machines
+    of 2026.
     """
 
     def __init__(self) -> None:
-        self._lanes = [_Lane(name) for name in _ALGORITHMS]
+        self._begin()
+
+    def _begin(self) -> None:
+        self._md5 = _Lane("md5")
+        self._sha256 = hashlib.sha256(usedforsecurity=False)
 
     def add(self, content: bytes) -> None:
         """Go on with these bytes."""
-        for lane in self._lanes:
-            lane.add(content)
+        self._md5.add(content)
+        self._sha256.update(content)
 
     def add_file(self, path: Path, size: int) -> None:
-        """Go on with the first `size` bytes of a file, which must stay as they are."""
-        for lane in self._lanes:
-            lane.add((path, size))
+        """Go on with the first `size` bytes of a file, which must stay as they are.
+
+        Raises:
+            OSError: it could not be read.
+        """
+        self._md5.add((path, size))
+        for block in _blocks((path, size)):
+            self._sha256.update(block)
 
     def restart(self) -> None:
         """Forget what came so far."""
-        for lane in self._lanes:
-            lane.close()
-        self._lanes = [_Lane(name) for name in _ALGORITHMS]
+        self._md5.close()
+        self._begin()
 
     def result(self) -> tuple[str, str]:
         """MD5 and SHA-256 of everything so far, as hex; afterwards it is at its start again.
@@ -57,9 +65,9 @@ class RunningDigest:
         Raises:
             OSError: a file could not be read.
         """
-        md5, sha256 = (lane.result() for lane in self._lanes)
-        self._lanes = [_Lane(name) for name in _ALGORITHMS]
-        return md5, sha256
+        found = self._md5.result(), self._sha256.hexdigest()
+        self._begin()
+        return found
 
     def __enter__(self) -> Self:
         return self
@@ -67,8 +75,7 @@ class RunningDigest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for lane in self._lanes:
-            lane.close()
+        self._md5.close()
 
 
 class _Lane:

@@ -227,12 +227,18 @@ def _obtain(order: Order, file: RemoteFile, manners: Manners, progress: Callable
             )
     else:
         found = fetch_file(order.urls(file.path), path, md5=sorted(right), manners=manners, progress=progress)
+        _sync(path)  # the record vouches for the bytes, so they are on disk before it
     note = file.also_seen.get(found.md5, "") if found.md5 != md5 else ""
     if note:
         say(f"{path}: MD5 {found.md5} is not the published {md5} but is on record: {note}")
     record = {"url": found.url, "size": found.size, "md5": found.md5, "sha256": found.sha256, "note": note}
     write_json(record_path(order.root, file.path), record)
     return record
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def published_md5(order: Order, file: RemoteFile, manners: Manners) -> str:

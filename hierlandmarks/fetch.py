@@ -79,6 +79,8 @@ def fetch_file(
 ) -> Fetched:
     """Fetch a file, continuing where a killed process stopped.
 
+    With an `md5` the bytes may not all be on disk when this returns, as with any plain write; `os.fsync` sees to that.
+
     Args:
         urls: addresses of the same file, tried in order; no http address after an https one.
         path: where it shall lie; what is there now is replaced.
@@ -103,7 +105,7 @@ def fetch_file(
             receiver = _Receiver(part, session, running, manners or Manners(), wanted, progress)
             url, digests = receiver.from_first(urls)
         total = part.size
-        part.finish()
+        part.finish(synced=not md5)  # with an MD5 a power cut's damage would be found when the file is taken over
         return Fetched(path, url, total, *digests, receiver.received)
     finally:
         part.release()

@@ -20,7 +20,6 @@ from hierlandmarks.errors import IncompleteError, TableError
 from hierlandmarks.tables import read_json, write_json
 
 STALE = 600.0  # seconds without a sign of life after which an owner elsewhere counts as gone
-FLUSH = 32 * 2**20  # bytes after which the disk may begin, so that it has little left to do in the end
 _ours: set[Path] = set()  # parts this process works on: a process can come back under its number, as in a container
 
 
@@ -55,7 +54,6 @@ class Part:
         self._facts = target.with_name(f".{target.name}.part.json")
         self.path = self._free.with_name(f"{self._free.name}.{_host()}.{os.getpid()}")
         self._stream = self._claim()
-        self._flushed = self.size
         _ours.add(self.path)
         self.source = self._read_source()
 
@@ -102,7 +100,6 @@ class Part:
     def begin(self, source: Source) -> None:
         """Start over, with bytes of `source`."""
         self._stream.truncate(0)
-        self._flushed = 0
         self.source = source
         write_json(self._facts, {"etag": source.etag, "total": source.total})
 
@@ -111,20 +108,20 @@ class Part:
         view = memoryview(content)
         while view:
             view = view[self._stream.write(view) :]
-        size = self._stream.tell()
-        if size - self._flushed >= FLUSH and hasattr(os, "posix_fadvise"):
-            # Of pages not yet on disk this drops none; it only has them written now.
-            os.posix_fadvise(self._stream.fileno(), self._flushed, size - self._flushed, os.POSIX_FADV_DONTNEED)
-            self._flushed = size
-        return size
+        return self._stream.tell()
 
     def touch(self) -> None:
         """Give a sign of life."""
         os.utime(self.path)
 
-    def finish(self) -> None:
-        """The bytes are right: give the file its name, on disk for good, and clear away what dead processes left."""
-        os.fsync(self._stream.fileno())
+    def finish(self, *, synced: bool) -> None:
+        """The bytes are right: give the file its name, and clear away what dead processes left.
+
+        Args:
+            synced: have the bytes on disk for good before, so that even a power cut leaves no wrong file of that name.
+        """
+        if synced:
+            os.fsync(self._stream.fileno())
         self._stream.close()
         os.replace(self.path, self.target)
         _ours.discard(self.path)
