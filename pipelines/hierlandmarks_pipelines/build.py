@@ -15,7 +15,10 @@ from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.progress import say
 from hierlandmarks.schema import HIERARCHICAL_CSV, KINDS, LEAVES, NODES, SPACES, UNPLACED
 from hierlandmarks.stages import Inputs, Outputs, Stage
-from hierlandmarks.tables import from_rows, write_csv
+from hierlandmarks.tables import from_rows, write_csv, write_text
+from hierlandmarks_pipelines.labelfiles import label_files, read_taxonomy
+from hierlandmarks_pipelines.labeltree import grow, placed
+from hierlandmarks_pipelines.labelview import page
 from hierlandmarks_pipelines.places import leaf_id
 
 ROOT = "root"
@@ -187,13 +190,25 @@ def write_labels(folder: Path, built: Built) -> None:
     write_csv(folder / "conflicts.csv", built.conflicts)
 
 
+def tree_page(assignments: pa.Table, built: Built) -> str:
+    """The tree to browse, as an HTML page of one file."""
+    taxonomy = read_taxonomy(label_files(None)[0])
+    views = grow(placed(assignments, built.leaves), Hierarchy.from_table(built.nodes), taxonomy)
+    return page(views, "The labels", built.unplaced.num_rows)
+
+
 def _run(params: BuildParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
     built = build(inputs["assignments"])
     write_labels(folders["labels"], built)
+    write_text(folders["labels"] / "tree.html", tree_page(inputs["assignments"], built))
     say(f"        {built.leaves.num_rows} landmarks placed, {built.unplaced.num_rows} unplaced with a reason")
     if built.conflicts.num_rows:
         say(f"        {built.conflicts.num_rows} took the label of the same category elsewhere: labels/conflicts.csv")
     return {"nodes": built.nodes, "leaves": built.leaves, "unplaced": built.unplaced}
+
+
+def _reads(_params: BuildParams) -> tuple[Path, ...]:
+    return label_files(None)[:1]
 
 
 STAGE = Stage(
@@ -203,4 +218,5 @@ STAGE = Stage(
     needs=("assignments",),
     makes=("nodes", "leaves", "unplaced", "labels"),
     run=_run,
+    reads=_reads,
 )

@@ -18,9 +18,19 @@ import pyarrow.compute as pc
 
 from hierlandmarks.catalog import OWN
 from hierlandmarks.imageids import ids_of
-from hierlandmarks.schema import ASSIGNMENTS, HIERARCHICAL_CSV, SPACES, TYPES
+from hierlandmarks.schema import (
+    ASSIGNMENTS,
+    CATEGORIES,
+    DECISIONS,
+    HIERARCHICAL_CSV,
+    REASONS,
+    SPACES,
+    SUBCLASSES,
+    TYPES,
+)
 from hierlandmarks.tables import atomic_path, conform, read_csv, write_json
 from hierlandmarks_pipelines.build import build
+from hierlandmarks_pipelines.labelfiles import LABEL, label_files, read_taxonomy
 from hierlandmarks_pipelines.sources import read_metadata
 
 Ints = npt.NDArray[np.int64]
@@ -171,6 +181,81 @@ def _contents(sizes: Sizes) -> dict[str, Any]:
     }
     named = {f"metadata/{name}.csv": count for name, count in rows.items()}
     return {"name": "synthetic", "rows": named, "splits": splits, "pictures": {}, "tars": {}}
+
+
+def mined(types: int = 6_000, scale: float = 1.0, seed: int = 0) -> dict[str, pa.Table]:
+    """What mining gives at GLDv2's size: nine landmarks in ten have one type of a few thousand, some have two.
+
+    Types are as frequent as such things are: a few have most landmarks. Each is named after a label, a number and a
+    word, and is a subclass of one of the 78 classes named as the labels; classes are not among the types.
+
+    Returns:
+        categories, types, subclasses and reasons.
+    """
+    chance, sizes = np.random.default_rng(seed), Sizes().scaled(scale)
+    counts = {"train": sizes.landmarks, "index": sizes.index_landmarks}
+    names, _, _ = label_names()
+    of_label = chance.integers(0, len(names), types)
+    words = np.array(["old", "former", "large", "ruined", "public", "royal"])[np.arange(types) % 6]
+    named = pa.array(
+        [f"{word} {names[n].strip()} {i}" for i, (n, word) in enumerate(zip(of_label, words, strict=True))]
+    )
+    ids = _join("Q", _numbers(10_000_000 + np.arange(types)))
+    frequency = 1 / np.arange(1, types + 1)
+    places, stated = [], []
+    for space, count in counts.items():
+        number = np.arange(count) + (0 if space == "train" else counts["train"] * 4 // 5)  # a fifth of train is in both
+        titles, landmark = _titles(number), _numbers(np.arange(count))
+        category = _join("http://commons.wikimedia.org/wiki/Category:", titles)
+        columns = {"space": pa.repeat(pa.scalar(space), count), "landmark_id": landmark, "category": category}
+        places.append(pa.table({**columns, "name": pc.replace_substring(titles, "_", " ")}))
+        rows = np.concatenate([np.flatnonzero(chance.random(count) < share) for share in (0.9, 0.2)])
+        chosen = chance.choice(types, size=len(rows), p=frequency / frequency.sum())
+        found = pa.table({name: columns[name].take(pa.array(rows)) for name in ("space", "landmark_id")})
+        found = found.append_column("type_id", ids.take(pa.array(chosen))).append_column("type", named.take(chosen))
+        stated.append(found.group_by(found.column_names, use_threads=False).aggregate([]))
+    categories, found = pa.concat_tables(places), pa.concat_tables(stated)
+    keys = _join(found["space"], " ", found["landmark_id"])
+    typed = pc.is_in(_join(categories["space"], " ", categories["landmark_id"]), keys)
+    for name, value in {"rank": "normal", "ended": False, "item": "", "title": "", "route": ""}.items():
+        found = found.append_column(name, pa.repeat(pa.scalar(value), found.num_rows))
+    found = found.append_column("revision", pa.nulls(found.num_rows, pa.int64()))
+    reasons = categories.append_column("reason", pc.if_else(typed, "typed", "no item"))
+    above = {
+        "type_id": ids,
+        "type": named,
+        "parent_id": _join("Q", _numbers(20_000_000 + of_label)),
+        "parent": pa.array([name.strip() for name in names]).take(pa.array(of_label)),
+        "depth": pa.repeat(pa.scalar(1), types),
+    }
+    return {
+        "categories": conform(categories, CATEGORIES, "categories"),
+        "types": conform(found, TYPES, "types"),
+        "subclasses": conform(pa.table(above), SUBCLASSES, "subclasses"),
+        "reasons": conform(reasons, REASONS, "reasons"),
+    }
+
+
+def write_decisions(folder: Path, tables: dict[str, pa.Table], share: float = 0.5) -> None:
+    """Write a labels folder: the bundled taxonomy, and decisions about the classes and `share` of the types.
+
+    Every type and class goes to the label it is named after.
+    """
+    taxonomy_path, _ = label_files(None)
+    taxonomy = read_taxonomy(taxonomy_path)
+    edges = tables["subclasses"].to_pylist()
+    chosen = [(edge["type_id"], edge["type"], edge["parent"]) for edge in edges[: round(len(edges) * share)]]
+    chosen += sorted({(edge["parent_id"], edge["parent"], edge["parent"]) for edge in edges})
+    found = [(key, name, taxonomy.find(label)) for key, name, label in chosen]
+    rows = [
+        {"type_id": key, "type": name, "action": LABEL, "label_id": label.label_id, "label": label.label}
+        for key, name, label in found
+        if label
+    ]
+    about = {"reviewer": "synthetic", "date": "2026-11-23", "reason": "it is named so"}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / taxonomy_path.name).write_bytes(taxonomy_path.read_bytes())
+    write_csv(folder / "decisions.csv", from_rows([row | about for row in rows], DECISIONS))
 
 
 # -- landmarks --

@@ -1,4 +1,4 @@
-"""`hierlandmarks labels`: propose, review, assign, build, diff."""
+"""`hierlandmarks labels`: propose, review, assign, build, show, diff."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _emit_made(made: Path, ran: bool, as_json: bool) -> None:
 
 @click.group()
 def labels() -> None:
-    """Make the labels, step by step, on a run folder: propose, review, assign, build; diff two versions."""
+    """Make the labels, step by step, on a run folder: propose, review, assign, build; show and diff them."""
 
 
 @labels.command()
@@ -131,6 +131,28 @@ def build(out: Path, force: bool, as_json: bool) -> None:
 
     ran = run_stage(build.STAGE, build.BuildParams(), out, force=force)
     _emit_made(out / "labels", ran, as_json)
+
+
+@labels.command()
+@click.argument("label", required=False)
+@click.option("--tree", is_flag=True, help="Draw what is below: types, why they are here, and landmarks.")
+@click.option("--out", type=_FILE, help="Run folder or release [default: only the labels folder].")
+@_options(_LABELS)
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the tree as a page to browse.")
+@_JSON
+def show(
+    label: str | None, tree: bool, out: Path | None, labels: Path | None, html: Path | None, as_json: bool
+) -> None:
+    """Look at a LABEL, all labels of a kind, or the whole tree: counts, types, examples, and why."""
+    from hierlandmarks.tables import write_text
+    from hierlandmarks_pipelines import labeltree, labelview
+
+    views = labeltree.read_views(out, labels)
+    chosen = labeltree.find(views, label) if label else views
+    if html:
+        write_text(html, labelview.page(chosen, f"Labels of {out.name}" if out else "Labels and their types"))
+    data = {"page": str(html)} if html else {"labels": [asdict(view) for view in chosen]}
+    emit(data, as_json, str(html) if html else labelview.text(chosen, tree=tree))
 
 
 @labels.command()

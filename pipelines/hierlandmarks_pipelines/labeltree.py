@@ -1,0 +1,232 @@
+"""The labels as people look at them: kinds, labels, types, and a few landmarks, with counts and reasons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks.hierarchy import Hierarchy
+from hierlandmarks.params import nearest
+from hierlandmarks.releases import MANIFEST
+from hierlandmarks.schema import ASSIGNMENTS, LEAVES, NODES, SPACES
+from hierlandmarks.tables import read_table
+from hierlandmarks_pipelines.labelfiles import (
+    LABEL,
+    Decision,
+    Taxonomy,
+    effective,
+    label_files,
+    read_decisions,
+    read_taxonomy,
+)
+
+EXAMPLES = 5
+NO_TYPE = "(no type)"
+_COLUMNS = ("space", "landmark_id", "name", "type", "source", "reason", "node_id")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A type below a label.
+
+    Attributes:
+        type: its name, NO_TYPE for landmarks without one.
+        train, index: landmarks of the label that have it as the deciding type.
+        examples: names of a few of them.
+        why: what made it this label.
+    """
+
+    type: str
+    train: int
+    index: int
+    examples: tuple[str, ...]
+    why: str
+
+    @property
+    def landmarks(self) -> int:
+        """Landmarks of both spaces."""
+        return self.train + self.index
+
+
+@dataclass(frozen=True)
+class LabelView:
+    """A label with what is below it; types with most landmarks first.
+
+    Attributes:
+        label_id, label, kind: as in the hierarchy.
+        definition, wikidata: from the taxonomy, "" where it does not have the label.
+        train, index: its landmarks; places: leaves of the tree, one for the same category in train and index.
+        sources: landmarks by the source of their label, most frequent first.
+    """
+
+    label_id: str
+    label: str
+    kind: str
+    definition: str
+    wikidata: str
+    train: int
+    index: int
+    places: int
+    sources: Mapping[str, int]
+    types: tuple[Branch, ...]
+
+    @property
+    def landmarks(self) -> int:
+        """Landmarks of both spaces."""
+        return self.train + self.index
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Names from the root down."""
+        return "root", self.kind, self.label
+
+
+def grow(landmarks: pd.DataFrame, hierarchy: Hierarchy, taxonomy: Taxonomy, each: int = EXAMPLES) -> list[LabelView]:
+    """All labels of a hierarchy; those of most landmarks first within each kind.
+
+    Args:
+        landmarks: columns space, landmark_id, name, type, source, reason, node_id (the leaf); placed ones only.
+        hierarchy: of the three levels of `schema.LEVELS`.
+        taxonomy: for definitions.
+        each: most examples of a type.
+
+    Linear in landmarks, but for sorting.
+    """
+    codes = hierarchy.label_array(landmarks["node_id"])
+    frame = landmarks.assign(label=codes[:, 1], leaf=codes[:, 0], type=landmarks["type"].replace("", NO_TYPE))
+    rows = hierarchy.to_table().to_pylist()
+    kinds = {row["node_id"]: row["name"] for row in rows}
+    groups = dict(list(frame.groupby("label", sort=False)))
+    views = []
+    for node in (row for row in rows if row["level"] == "label"):
+        own = groups.get(node["code"], frame.iloc[:0])
+        known = taxonomy.by_id.get(node["node_id"])
+        views.append(
+            LabelView(
+                label_id=node["node_id"],
+                label=node["name"],
+                kind=kinds[node["parent_id"]],
+                definition=known.definition if known else "",
+                wikidata=known.wikidata if known else "",
+                **_by_space(own),
+                places=int(own["leaf"].nunique()),
+                sources=dict(Counter(own["source"].tolist()).most_common()),
+                types=tuple(_branches(own, each)),
+            )
+        )
+    return sorted(views, key=_order)
+
+
+def grow_decided(taxonomy: Taxonomy, decisions: Iterable[Decision]) -> list[LabelView]:
+    """All labels of a taxonomy with the types that people gave them, for want of landmarks."""
+    below: dict[str, dict[str, Branch]] = {label.label_id: {} for label in taxonomy.labels}
+    for d in decisions:
+        if d.action == LABEL:
+            why = f"decided by {d.reviewer}, {d.date}" + (f": {d.reason}" if d.reason else "")
+            below[d.label_id].setdefault(d.type, Branch(d.type, 0, 0, (), why))  # by QID and by name: one type
+    views = [
+        LabelView(
+            label_id=label.label_id,
+            label=label.label,
+            kind=label.natural_or_human_made,
+            definition=label.definition,
+            wikidata=label.wikidata,
+            train=0,
+            index=0,
+            places=0,
+            sources={},
+            types=tuple(sorted(below[label.label_id].values(), key=lambda branch: branch.type.casefold())),
+        )
+        for label in taxonomy.labels
+    ]
+    return sorted(views, key=_order)
+
+
+def read_views(folder: Path | None, labels: Path | None) -> list[LabelView]:
+    """The labels of a run folder or a release, or, without either, those of a labels folder.
+
+    Args:
+        folder: run folder or release; None for none.
+        labels: folder with taxonomy.csv and decisions.csv; the bundled one when None.
+
+    Raises:
+        MissingDataError: see `read_landmarks`.
+    """
+    taxonomy_path, decisions = label_files(labels)
+    taxonomy = read_taxonomy(taxonomy_path)
+    if folder is None:
+        return grow_decided(taxonomy, effective(read_decisions(decisions, taxonomy)).values())
+    return grow(*read_landmarks(folder), taxonomy)
+
+
+def read_landmarks(folder: Path) -> tuple[pd.DataFrame, Hierarchy]:
+    """The placed landmarks of a run folder or a release, and their hierarchy, as `grow` takes them.
+
+    Raises:
+        MissingDataError: the folder is neither, or the run has not got as far as `build`.
+    """
+    if (folder / MANIFEST).is_file():
+        return _of_release(folder)
+    if not (folder / "tables").is_dir():
+        raise MissingDataError(f"{folder} is neither a run folder nor a release", expected=f"tables/ or {MANIFEST}")
+    assignments, leaves, nodes = (
+        read_table(folder / "tables" / f"{spec.name}.parquet", spec) for spec in (ASSIGNMENTS, LEAVES, NODES)
+    )
+    return placed(assignments, leaves), Hierarchy.from_table(nodes)
+
+
+def placed(assignments: pa.Table, leaves: pa.Table) -> pd.DataFrame:
+    """The landmarks that have a leaf, as `grow` takes them."""
+    names = [name for name in _COLUMNS if name != "node_id"]
+    return assignments.select(names).to_pandas().merge(leaves.to_pandas(), on=["space", "landmark_id"])
+
+
+def _of_release(folder: Path) -> tuple[pd.DataFrame, Hierarchy]:
+    """A release says of a landmark where its label comes from, and nothing more about why."""
+    hierarchy = Hierarchy.from_csv(folder / "hierarchy.csv")
+    columns = ["space", "landmark_id", "name", "type", "label_source", "landmark"]
+    files = sorted((folder / "data").glob("*.parquet"))
+    frame = pd.concat([pq.read_table(file, columns=columns).to_pandas() for file in files])
+    frame = frame[frame["landmark"] >= 0].drop_duplicates(["space", "landmark_id"])
+    frame = frame.sort_values(["space", "landmark_id"]).rename(columns={"label_source": "source"})
+    leaves = {r["code"]: r["node_id"] for r in hierarchy.to_table().to_pylist() if r["level"] == "landmark"}
+    return frame.assign(node_id=frame["landmark"].map(leaves), reason="by " + frame["source"].astype(str)), hierarchy
+
+
+def find(views: Sequence[LabelView], text: str) -> list[LabelView]:
+    """The label of that name or id, or all labels of that kind; case and outer spaces do not matter.
+
+    Raises:
+        UsageError: there is none; the message names the nearest.
+    """
+    plain = " ".join(text.split()).casefold()
+    found = [view for view in views if plain in (view.label_id, view.label.strip().casefold(), view.kind)]
+    if not found:
+        known = [*{view.kind for view in views}, *(view.label.strip() for view in views)]
+        raise UsageError(f"there is no label {text!r}", do=nearest(plain, known))
+    return found
+
+
+def _branches(own: pd.DataFrame, each: int) -> list[Branch]:
+    found = []
+    for name, group in own.groupby("type", sort=True):
+        examples = tuple(dict.fromkeys(n for n in group["name"].head(4 * each) if n))[:each]
+        found.append(Branch(str(name), **_by_space(group), examples=examples, why=str(group["reason"].iloc[0])))
+    return sorted(found, key=lambda branch: (-branch.landmarks, branch.type))
+
+
+def _by_space(own: pd.DataFrame) -> dict[str, Any]:
+    counts = own["space"].value_counts()
+    return {space: int(counts.get(space, 0)) for space in SPACES}
+
+
+def _order(view: LabelView) -> tuple[bool, int, str]:
+    return view.kind != "natural", -view.landmarks, view.label
