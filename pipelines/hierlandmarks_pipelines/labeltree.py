@@ -186,7 +186,8 @@ def read_landmarks(folder: Path) -> tuple[pd.DataFrame, Hierarchy]:
 def placed(assignments: pa.Table, leaves: pa.Table) -> pd.DataFrame:
     """The landmarks that have a leaf, as `grow` takes them."""
     names = [name for name in _COLUMNS if name != "node_id"]
-    return assignments.select(names).to_pandas().merge(leaves.to_pandas(), on=["space", "landmark_id"])
+    found: pd.DataFrame = assignments.select(names).to_pandas().merge(leaves.to_pandas(), on=["space", "landmark_id"])
+    return found
 
 
 def _of_release(folder: Path) -> tuple[pd.DataFrame, Hierarchy]:

@@ -28,7 +28,7 @@ from hierlandmarks.schema import (
     SUBCLASSES,
     TYPES,
 )
-from hierlandmarks.tables import atomic_path, conform, read_csv, write_json
+from hierlandmarks.tables import atomic_path, conform, from_rows, read_csv, write_csv, write_json
 from hierlandmarks_pipelines.build import build
 from hierlandmarks_pipelines.labelfiles import LABEL, label_files, read_taxonomy
 from hierlandmarks_pipelines.sources import read_metadata
