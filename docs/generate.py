@@ -1,6 +1,7 @@
-"""Regenerate what is derived: docs/cli.md from the commands' help, DATASET_CARD.md from the release of "mini".
+"""Regenerate what is derived: docs/cli.md from the commands' help, DATASET_CARD.md from the release of "mini", and the
+tables of benchmark/leaderboard/README.md from the entries beside it.
 
-`python docs/generate.py` writes both; `--check` only compares and exits with 1 where they differ.
+`python docs/generate.py` writes them; `--check` only compares and exits with 1 where they differ.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hierlandmarks.cli import cli
 from hierlandmarks.tables import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
+BOARD = ROOT / "benchmark" / "leaderboard" / "README.md"
 WIDTH = 100
 
 
@@ -49,13 +51,22 @@ def card() -> str:
         return (Path(folder) / "release" / "README.md").read_text(encoding="utf-8")
 
 
+def leaderboard_page() -> str:
+    """The page of the leaderboard, with the tables of the entries as they are."""
+    from hierlandmarks_benchmark.leaderboard import read_board
+    from hierlandmarks_benchmark.leaderboard.readme import fill
+
+    return fill(BOARD.read_text(encoding="utf-8"), read_board(BOARD.parent / "submissions"), str(BOARD))
+
+
 def main() -> int:
     """Write or compare the derived pages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     check = parser.parse_args().check
     stale = []
-    for path, text in ((ROOT / "docs" / "cli.md", cli_page()), (ROOT / "DATASET_CARD.md", card())):
+    pages = ((ROOT / "docs" / "cli.md", cli_page()), (ROOT / "DATASET_CARD.md", card()), (BOARD, leaderboard_page()))
+    for path, text in pages:
         if check and (not path.is_file() or path.read_text(encoding="utf-8") != text):
             stale.append(path.name)
         elif not check:

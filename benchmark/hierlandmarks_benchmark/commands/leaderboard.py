@@ -18,6 +18,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.option("--submissions", type=FOLDER, required=True, help="Folder of entries, made by `bench submit`.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for index.html, board.json and README.md.")
+@click.option("--readme", type=FILE, help="Page of yours: its tables between the marks of the leaderboard are renewed.")
 @click.option("--rescore", is_flag=True, help="First score the entries of a track again, on the ground truth of now.")
 @click.option("--track", help="Track to rescore.")
 @click.option("--release", help="Release to rescore on; by default the one the track names.")
@@ -26,6 +27,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 def leaderboard(
     submissions: Path,
     out: Path,
+    readme: Path | None,
     rescore: bool,
     track: str | None,
     release: str | None,
@@ -38,6 +40,8 @@ def leaderboard(
     elif track or release or ground_truth:
         raise UsageError("--track, --release and --ground-truth belong to --rescore", do="add --rescore")
     board = stage.build(submissions, out)
+    if readme:
+        stage.renew(readme, board)
     emit(stage.to_json(board), as_json, f"leaderboard of {len(board.entries)} entries → {out / 'index.html'}")
 
 

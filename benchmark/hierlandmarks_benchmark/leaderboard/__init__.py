@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hierlandmarks.errors import MissingDataError
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import atomic_folder, write_json, write_text
 from hierlandmarks_benchmark.entries import read_entries
 from hierlandmarks_benchmark.leaderboard.board import Board, make_board, to_json
 from hierlandmarks_benchmark.leaderboard.notes import check_log
 from hierlandmarks_benchmark.leaderboard.page import Pages
-from hierlandmarks_benchmark.leaderboard.readme import markdown
+from hierlandmarks_benchmark.leaderboard.readme import fill, markdown
 
-__all__ = ["STAGE", "Leaderboard", "build", "to_json"]
+__all__ = ["STAGE", "Leaderboard", "build", "read_board", "renew", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,18 @@ def build(submissions: Path, out: Path, params: Leaderboard | None = None) -> Bo
     with atomic_folder(out) as folder:
         _write(board, folder, params or Leaderboard())
     return board
+
+
+def renew(page: Path, board: Board) -> None:
+    """Renew the tables between the marks of a page of somebody's own.
+
+    Raises:
+        MissingDataError: there is no such page.
+        UsageError: it lacks the marks.
+    """
+    if not page.is_file():
+        raise MissingDataError(f"there is no page {page}", do="check the path")
+    write_text(page, fill(page.read_text(encoding="utf-8"), board, str(page)))
 
 
 def read_board(submissions: Path) -> Board:

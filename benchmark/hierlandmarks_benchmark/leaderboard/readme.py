@@ -5,15 +5,40 @@ from __future__ import annotations
 import html
 import re
 
+from hierlandmarks.errors import UsageError
 from hierlandmarks_benchmark.entries import Score
 from hierlandmarks_benchmark.leaderboard.board import Board, Ranking
 from hierlandmarks_benchmark.leaderboard.metrics import interval, percent
+
+BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
 
 
 def markdown(board: Board, title: str) -> str:
     """The board as Markdown: a table for every ranking, in percent with 95 % intervals."""
     about = "Generated from the entries by `hierlandmarks bench leaderboard`; the page is `index.html`."
-    return f"# {escape(title)}\n\n{about}\n" + "".join(f"\n{_ranking(ranking)}" for ranking in board.rankings)
+    return f"# {escape(title)}\n\n{about}\n\n" + tables(board)
+
+
+def tables(board: Board) -> str:
+    """The tables alone, one after the other."""
+    return "\n".join(map(_ranking, board.rankings))
+
+
+def fill(text: str, board: Board, where: str) -> str:
+    """A page with the tables between its two marks, whatever was there before.
+
+    Args:
+        text: of the page, with `BEGIN` and `END` on lines of their own.
+        board: the board.
+        where: the page, for messages.
+
+    Raises:
+        UsageError: the page does not have both marks, once and in this order.
+    """
+    parts = re.split(f"({re.escape(BEGIN)}|{re.escape(END)})", text)
+    if parts[1::2] != [BEGIN, END]:
+        raise UsageError(f"{where} has no place for the tables", expected=f"one line {BEGIN} and after it one {END}")
+    return "".join([parts[0], BEGIN, "\n\n", tables(board), "\n", END, parts[-1]])
 
 
 def escape(text: str) -> str:

@@ -530,6 +530,22 @@ def test_a_perfect_score_is_noted_whatever_the_entry_says(submissions: Path) -> 
     assert "every score is perfect" in read_board(submissions).rankings[0].rows[0].entry.notes
 
 
+def test_a_page_of_ones_own_is_filled_between_its_marks(three: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "MINE.md"
+    mine.write_text("# Mine\n\n<!-- leaderboard: begin -->\nold\n<!-- leaderboard: end -->\nand so on\n")
+    given = ["--submissions", three, "--out", tmp_path / "board", "--readme", mine]
+    for _ in range(2):  # again is the same
+        assert cli.run(["bench", "leaderboard", *map(str, given)]) == 0
+        text = mine.read_text()
+        assert text.startswith("# Mine\n\n<!-- leaderboard: begin -->\n\n## tiny\n")
+        assert text.endswith("|\n\n<!-- leaderboard: end -->\nand so on\n")
+        assert text.count("suphap") == 1
+    for wrong in ("no marks", "<!-- leaderboard: end --><!-- leaderboard: begin -->"):
+        mine.write_text(wrong)
+        assert cli.run(["bench", "leaderboard", *map(str, given)]) == 1
+        assert mine.read_text() == wrong
+
+
 def test_a_page_for_every_entry(three: Path, tmp_path: Path) -> None:
     build(three, tmp_path / "board")
     for name in NOISE:
