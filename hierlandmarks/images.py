@@ -174,12 +174,14 @@ def decode(content: bytes) -> Image.Image:
     Raises:
         CorruptInputError: the bytes are no picture, or only a part of one, or one too large to be meant.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as picture:
             picture.load()
             upright = ImageOps.exif_transpose(picture)
+    except UnidentifiedImageError as error:  # its own words name an address in memory
+        raise CorruptInputError("a picture cannot be decoded", got="bytes of no known format") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise CorruptInputError("a picture cannot be decoded", got=str(error) or type(error).__name__) from error
     if upright.mode.startswith("I"):

@@ -18,6 +18,7 @@ from hierlandmarks_benchmark.intake.lists import Rankings
 from hierlandmarks_benchmark.intake.parquet import open_parquet
 from hierlandmarks_benchmark.intake.problems import Problems, quoted
 from hierlandmarks_benchmark.intake.truth import GroundTruth, Images
+from hierlandmarks_benchmark.vectors import find_shards
 
 Vectors = NDArray[np.float32]
 
@@ -27,7 +28,8 @@ def read_embeddings(folder: Path, truth: GroundTruth) -> tuple[list[Path], Vecto
 
     Args:
         folder: holds SPLIT.npz (arrays `ids` and `embeddings`), SPLIT.parquet (columns `id` and `embedding`), or
-            SPLIT.npy or SPLIT.safetensors with the ids beside it in SPLIT.txt (one a line) or SPLIT.parquet (`id`).
+            SPLIT.npy or SPLIT.safetensors with the ids beside it in SPLIT.txt (one a line) or SPLIT.parquet (`id`); or
+            the shards that `bench embed` writes, SPLIT-00000-of-00002.safetensors and so on.
         truth: of the track.
 
     Returns:
@@ -42,11 +44,12 @@ def read_embeddings(folder: Path, truth: GroundTruth) -> tuple[list[Path], Vecto
     problems, files = Problems(), []
     sides: list[Vectors] = []
     for split, images in _sides(truth):
-        path = _find(folder, split)
-        with limits.guarded(path, "file of embeddings"):
-            ids, vectors, beside = READERS[path.suffix](path)
-            files += [path, *beside]
-            sides.append(_ordered(path, split, ids, vectors, images, problems))
+        paths = _find(folder, split)
+        with limits.guarded(paths[0], "file of embeddings"):
+            parts = [READERS[path.suffix](path) for path in paths]
+            files += [file for path, (_, _, beside) in zip(paths, parts, strict=True) for file in (path, *beside)]
+            ids, vectors = _joined(paths, [part[:2] for part in parts])
+            sides.append(_ordered(paths[0], split, ids, vectors, images, problems))
     if len(sides) == 2 and sides[0].shape[1] != sides[1].shape[1]:
         problems.add(
             f"{folder}: vectors of queries and gallery differ in length; got {sides[0].shape[1]} and "
@@ -116,12 +119,15 @@ def _sides(truth: GroundTruth) -> Iterator[tuple[str, Images]]:
         yield truth.track.gallery_split, truth.gallery
 
 
-def _find(folder: Path, split: str) -> Path:
+def _find(folder: Path, split: str) -> list[Path]:
+    """The file of a split, or its shards in order."""
     if not folder.is_dir():
         raise MissingDataError(f"there is no folder of embeddings {folder}", do="check the path")
     for ending in READERS:  # Parquet last: it may hold only the ids
         if (folder / f"{split}{ending}").is_file():
-            return folder / f"{split}{ending}"
+            return [folder / f"{split}{ending}"]
+    if any(folder.glob(f"{split}-?????-of-?????.safetensors")):
+        return find_shards(folder, split)
     raise MissingDataError(
         f"{folder} has no embeddings of the split {split}",
         expected=" or ".join(f"{split}{ending}" for ending in READERS),
@@ -145,6 +151,16 @@ def _ordered(path: Path, split: str, ids: list[str], vectors: Any, images: Image
     place[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
     ordered: Vectors = found[place]
     return ordered
+
+
+def _joined(paths: list[Path], parts: list[tuple[list[str], Any]]) -> tuple[list[str], Any]:
+    """The ids and vectors of shards end to end; a single file as it is, unread where it is mapped."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays = [check_vectors(vectors, len(ids), str(path)) for path, (ids, vectors) in zip(paths, parts, strict=True)]
+    if len({array.shape[1] for array in arrays}) > 1:
+        raise CorruptInputError(f"the shards beside {paths[0]} differ in width", do="embed them with one model")
+    return [id for ids, _ in parts for id in ids], np.concatenate(arrays)
 
 
 def _ids_beside(path: Path) -> tuple[list[str], Path]:

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 import hierlandmarks as hl
-from hierlandmarks.errors import CorruptInputError, UsageError
+from hierlandmarks.errors import CorruptInputError, IncompleteError, UsageError
 from hierlandmarks.metrics.kaggle import read_predictions
+from hierlandmarks.metrics.sources import ArraySource
 from hierlandmarks_benchmark.commands import bench
 from hierlandmarks_benchmark.embed import EmbedParams, embed
 from hierlandmarks_benchmark.results import colours
-from hierlandmarks_benchmark.retrieve import open_search, write_lists, write_page
-from hierlandmarks_benchmark.vectors import Embeddings, read_embeddings, write_embeddings
+from hierlandmarks_benchmark.retrieve import Searched, Side, open_search, write_lists, write_page
+from hierlandmarks_benchmark.vectors import Embeddings, read_embeddings, read_ids, write_embeddings, write_shard
 from tests.handin import write_track
 from tests.reference.neighbours import rank as slow_rank
 
@@ -121,13 +125,6 @@ def test_mistakes_are_named(tmp_path: Path, release: Path, embeddings: Path) -> 
 
 
 def test_an_id_with_a_space_needs_parquet(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    import pandas as pd
-
-    from hierlandmarks.metrics.sources import ArraySource
-    from hierlandmarks_benchmark.retrieve import Searched, Side
-
     side = Side(None, pd.Index(["a b", "c"]), ArraySource(np.eye(2, dtype=np.float32)))  # type: ignore[arg-type]
     searched = Searched("x", side, replace(side), np.array([0, 1]))
     with pytest.raises(CorruptInputError, match=r"'a b' cannot stand in a Kaggle CSV: write \.parquet"):
@@ -137,8 +134,6 @@ def test_an_id_with_a_space_needs_parquet(tmp_path: Path) -> None:
 
 
 def test_images_the_dataset_lacks_are_named(tmp_path: Path, release: Path, embeddings: Path) -> None:
-    import shutil
-
     shutil.copytree(embeddings / "tiny", tmp_path / "e" / "tiny")
     for path in (tmp_path / "e" / "tiny").glob("query-*"):
         path.unlink()
@@ -146,3 +141,18 @@ def test_images_the_dataset_lacks_are_named(tmp_path: Path, release: Path, embed
     write_embeddings(tmp_path / "e" / "tiny", "query", Embeddings(("nowhere", *found.ids[1:]), found.vectors))
     with pytest.raises(CorruptInputError, match="no image nowhere that was embedded"):
         write_page(open_search(release, tmp_path / "e"), tmp_path / "page.html")
+
+
+def test_a_sharded_entry_may_be_submitted(tmp_path: Path, release: Path, embeddings: Path) -> None:
+    track = tmp_path / "coloured.yaml"
+    write_track(track, name="coloured")
+    words = ("submit", "--track", track, "--release", release, "--check", "--embeddings")
+    assert run(*words, embeddings / "tiny")
+    shutil.copytree(embeddings / "tiny", tmp_path / "cut")
+    (tmp_path / "cut" / "index-00001-of-00003.safetensors").unlink()
+    with pytest.raises(IncompleteError, match="not whole"):
+        run(*words, tmp_path / "cut")
+    wide = Embeddings(tuple(read_ids(embeddings / "tiny", "index")[8:16]), np.eye(8, 17, dtype=np.float32))
+    write_shard(tmp_path / "cut" / "index-00001-of-00003.safetensors", wide)
+    with pytest.raises(CorruptInputError, match="differ in width"):
+        run(*words, tmp_path / "cut")
