@@ -103,6 +103,36 @@ def dyml_product(folder: Path) -> None:
     _labels(folder / "mini-bmk_all_in_one", range(4, 8), break_line="\n")
 
 
+def gldv2(folder: Path) -> None:
+    """Google Landmarks v2: four landmarks of two labels to train, three others in index and test; one has no label."""
+    from hierlandmarks_pipelines.layout import write_pictures, write_rows
+
+    kinds = {"church": "human-made", "lake": "natural", "": ""}
+    spaces = {"train": ["church", "church", "lake", "lake", ""], "index": ["church", "lake", "lake"]}
+    ids: dict[str, list[tuple[str, int]]] = {
+        split: [(f"{start + 16 * landmark + view:016x}", landmark) for landmark in range(count) for view in range(3)]
+        for split, start, count in (("train", 0, 5), ("index", 1 << 60, 3), ("test", 2 << 60, 3))
+    }
+    meta = folder / "metadata"
+    for space, labels in spaces.items():
+        rows = [(str(i), f"https://commons.wikimedia.org/wiki/Category:{space}_{i}", "", name, kinds[name])
+                for i, name in enumerate(labels)]  # fmt: skip
+        columns = "landmark_id,category,supercategory,hierarchical_label,natural_or_human_made"
+        write_rows(meta / f"{space}_label_to_hierarchical.csv", columns, rows)
+    write_rows(meta / "train.csv", "id,url,landmark_id", [(id, "http://x/y", str(i)) for id, i in ids["train"]])
+    clean = [(str(i), " ".join(id for id, owner in ids["train"] if owner == i)) for i in range(5)]
+    write_rows(meta / "train_clean.csv", "landmark_id,images", clean)
+    for split in ("index", "test"):
+        write_rows(meta / f"{split}.csv", "id", [(id,) for id, _ in ids[split]])
+    write_rows(meta / "index_image_to_landmark.csv", "id,landmark_id", [(id, str(i)) for id, i in ids["index"]])
+    right = [(id, " ".join(other for other, owner in ids["index"] if owner == i), "Public") for id, i in ids["test"]]
+    write_rows(folder / "ground_truth" / "retrieval_solution_v2.1.csv", "id,images,Usage", right)
+    for split, listed in ids.items():
+        for id, landmark in listed:
+            draw(folder / "drawn" / f"{id}.jpg", landmark + 10 * (split != "train"), int(id[-1], 16))
+        write_pictures(folder, split, [(id, (folder / "drawn" / f"{id}.jpg").read_bytes()) for id, _ in listed])
+
+
 def _labels(folder: Path, classes: range, break_line: str = "") -> None:
     rows = [(label, view) for label in classes for view in range(3)]
     for label, view in rows:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hierlandmarks.tables import read_json
 from hierlandmarks_benchmark.commands import bench
 from hierlandmarks_benchmark.recipe import load_recipe
-from tests.layouts import MAKERS, SIDE
+from tests.layouts import MAKERS, SIDE, gldv2
 
 SMALL = {
     "epochs": 1,
@@ -79,6 +79,19 @@ def test_a_layout_is_trained_embedded_and_evaluated(tmp_path: Path, name: str) -
 
 def scores_examples(folder: Path) -> list[dict[str, Any]]:
     return [result for example in read_json(folder / "examples.json") for result in example["results"]]
+
+
+@pytest.mark.parametrize("name", ["h-gldv2-r50", "h-gldv2-r101"])
+def test_googles_own_files_are_trained_embedded_and_evaluated(tmp_path: Path, name: str) -> None:
+    folder, model = tmp_path / "gldv2", tmp_path / "model"
+    gldv2(folder)
+    changes = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    trained = run("train", "--release", folder, "--recipe", name, "--out", model, *changes)
+    assert trained["images"] == 12  # one landmark of five has no label
+    assert (trained["landmarks"], trained["labels"], trained["kinds"]) == (4, 2, 2)
+    run("embed", "--release", folder, "--model", model, "--out", tmp_path / "e", "--no-baselines")
+    reports = run("evaluate", "--release", folder, "--embeddings", tmp_path / "e", "--out", tmp_path / "v")
+    assert 0 <= reports[name]["mean"]["map_at_100_0"] <= 1
 
 
 def test_colours_are_found_where_classes_are_colours(tmp_path: Path) -> None:
