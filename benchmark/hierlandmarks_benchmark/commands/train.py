@@ -12,7 +12,7 @@ from hierlandmarks.tables import atomic_folder
 
 
 @click.command()
-@click.option("--release", required=True, help="Release folder, or the name of a release such as mini.")
+@click.option("--release", required=True, help="Release folder, the name of one such as mini, or LAYOUT:FOLDER.")
 @click.option("--recipe", required=True, help="Name of a bundled recipe, or a YAML file.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make (replaced).")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
