@@ -17,7 +17,7 @@ MAIN = "import sys; from hierlandmarks.cli import main; sys.argv[0] = 'hierlandm
 
 def test_the_guide_ends_with_a_board(root: Path, tmp_path: Path) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", (root / "docs" / "submit.md").read_text(encoding="utf-8"), re.M | re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     command = tmp_path / "bin" / "hierlandmarks"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{MAIN}" "$@"\n')
@@ -37,3 +37,4 @@ def test_the_guide_ends_with_a_board(root: Path, tmp_path: Path) -> None:
         "random",
     }
     assert (tmp_path / "submissions" / "top-ten" / "meta.yaml").is_file()
+    assert (tmp_path / "competition" / "bundle.zip").is_file()

@@ -6,7 +6,7 @@
       meta.yaml          who it is: model, what it was trained on, ground truth, code version, sha256 of every file
       scores.json        the evaluation's own file: every mean with its 95 % interval, and provenance
       per_query.parquet  one row a query: its label, and one column a metric
-      rankings.parquet   what was ranked, where lists were handed in: the entry can be scored again
+      rankings.parquet   what was ranked for every query: the entry can be scored again
       examples.json      a few queries with what was found for them
       examples/ID.jpg    thumbnails of the pictures in them
     submissions/log.jsonl  every submission in order, each line holding the hash of the one before
