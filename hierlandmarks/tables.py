@@ -187,14 +187,19 @@ def write_table(path: str | os.PathLike[str], table: pa.Table, spec: Table, made
     path = Path(path)
     table = conform(table, spec, spec.name)
     write_parquet(path, table)
+    write_facts(path, spec, table.num_rows, content_hash(table), made_by)
+
+
+def write_facts(path: Path, spec: Table, rows: int, digest: str, made_by: Mapping[str, Any]) -> None:
+    """Write what is known of a table that lies at `path` into `<name>.json` beside it."""
     write_json(
         path.with_suffix(".json"),
         {
             "table": spec.name,
             "about": spec.about,
-            "rows": table.num_rows,
+            "rows": rows,
             "columns": {field.name: str(field.type) for field in spec.schema},
-            "content_hash": content_hash(table),
+            "content_hash": digest,
             "sha256": file_sha256(path),
             "made_by": dict(made_by),
         },

@@ -180,7 +180,8 @@ def mining(scale: float) -> Rows:
     import pyarrow.compute as pc
 
     from hierlandmarks import schema
-    from hierlandmarks_pipelines.mine import mine
+    from hierlandmarks_pipelines.mine import mine_in_parts
+    from hierlandmarks_pipelines.mining import write_mined
     from hierlandmarks_pipelines.wikimedia.archive import Archive
     from hierlandmarks_pipelines.wikimedia.client import Client
 
@@ -191,12 +192,16 @@ def mining(scale: float) -> Rows:
     columns = {"space": space, "landmark_id": ids, "category": address, "name": ids}
     categories = pa.table(columns).cast(schema.CATEGORIES.schema)
     before = peak_mb()
+
+    def mine(client: Client) -> None:
+        write_mined(mine_in_parts(categories, client), Path(folder), 10)
+
     with tempfile.TemporaryDirectory() as folder:
         with Archive(folder, write=True) as archive:
-            live = seconds(lambda: mine(categories, Client(archive, answer)))
+            live = seconds(lambda: mine(Client(archive, answer)))
             calls = len(archive)
         with Archive(folder) as archive:
-            replay = seconds(lambda: mine(categories, Client(archive)))
+            replay = seconds(lambda: mine(Client(archive)))
     return {
         "landmarks": count,
         "calls": calls,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hierlandmarks import schema
 from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.releases import home
 from hierlandmarks.stages import Inputs, Outputs, Stage
-from hierlandmarks.tables import conform, from_rows
+from hierlandmarks.tables import conform, empty, from_rows
 from hierlandmarks_pipelines.wikimedia.archive import Archive
 from hierlandmarks_pipelines.wikimedia.client import Client, Http
 from hierlandmarks_pipelines.wikimedia.closure import Closure, close
@@ -25,7 +26,7 @@ from hierlandmarks_pipelines.wikimedia.pace import PER_MINUTE, Bucket
 from hierlandmarks_pipelines.wikimedia.pages import BATCH
 from hierlandmarks_pipelines.wikimedia.reasons import TYPED
 from hierlandmarks_pipelines.wikimedia.routes import find_routes, slices
-from hierlandmarks_pipelines.wikimedia.titles import category_title, is_valid
+from hierlandmarks_pipelines.wikimedia.titles import category_title
 
 DEPTH = 10  # levels of superclasses; the longest useful chains above real landmark types are shorter
 
@@ -58,6 +59,20 @@ class MineParams:
     per_minute: float = PER_MINUTE
 
 
+@dataclass(frozen=True)
+class Mined:
+    """What was found, with the tables over landmarks in parts, for who does not want to hold them.
+
+    Attributes:
+        subclasses, cycles: tables; see `mine`.
+        parts: `types` and `reasons` of some thousand landmarks at a time, in the order of their keys; to be taken once.
+    """
+
+    subclasses: pa.Table
+    cycles: pa.Table
+    parts: Iterator[tuple[pa.Table, pa.Table]]
+
+
 def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: bool = True) -> dict[str, pa.Table]:
     """Follow every landmark's category to its Wikidata item, that item's types, and the classes above those.
 
@@ -80,40 +95,51 @@ def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: b
 
     About three calls for 50 landmarks; time linear in landmarks and items, memory in landmarks and classes.
     """
-    if depth < 0:
-        raise UsageError("depth is out of range", got=depth, expected="0 or more")
-    titles = pa.array(map(category_title, categories["category"].to_pylist()), pa.string())
-    asked = (title for title in pc.unique(titles).to_pylist() if title and is_valid(title))
-    routes = find_routes(client, asked, by_name=by_name)
-    classes = _Classes(client)
-    stated = pc.unique(pc.struct_field(pc.list_flatten(routes["types"]), "item")).to_pylist()
-    closure = close(classes.load(stated, "naming types"), classes.parents, depth)
-    landmarks = categories.select(["space", "landmark_id", "category"]).append_column("title", titles)
-    types, reasons = _types_and_reasons(landmarks, routes, classes)
+    found = mine_in_parts(categories, client, depth=depth, by_name=by_name)
+    types, reasons = zip((empty(schema.TYPES), empty(schema.REASONS)), *found.parts, strict=True)
     return {
-        "types": conform(types, schema.TYPES, "types"),
-        "reasons": conform(reasons, schema.REASONS, "reasons"),
-        "subclasses": from_rows(_edge_rows(closure, classes), schema.SUBCLASSES),
-        "cycles": from_rows(_cycle_rows(closure), schema.CYCLES),
+        "types": conform(pa.concat_tables(types), schema.TYPES, "types"),
+        "reasons": conform(pa.concat_tables(reasons), schema.REASONS, "reasons"),
+        "subclasses": found.subclasses,
+        "cycles": found.cycles,
     }
 
 
-def _types_and_reasons(landmarks: pa.Table, routes: pa.Table, classes: _Classes) -> tuple[pa.Table, pa.Table]:
-    """The two tables over landmarks, made a slice at a time."""
-    types, reasons = [schema.TYPES.schema.empty_table()], [schema.REASONS.schema.empty_table()]
+def mine_in_parts(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: bool = True) -> Mined:
+    """As `mine`, holding of each landmark only where its category leads: some hundred bytes."""
+    if depth < 0:
+        raise UsageError("depth is out of range", got=depth, expected="0 or more")
+    titles = pa.chunked_array(
+        [pa.array(map(category_title, part["category"].to_pylist()), pa.string()) for part in slices(categories)],
+        pa.string(),
+    )
+    routes = find_routes(client, pc.unique(titles), by_name=by_name)
+    classes = _Classes(client)
+    stated = pc.unique(pc.struct_field(pc.list_flatten(routes["types"]), "item")).to_pylist()
+    closure = close(classes.load(stated, "naming types"), classes.parents, depth)
+    return Mined(
+        subclasses=from_rows(_edge_rows(closure, classes), schema.SUBCLASSES),
+        cycles=from_rows(_cycle_rows(closure), schema.CYCLES),
+        parts=_types_and_reasons(categories.append_column("title", titles), routes, classes),
+    )
+
+
+def _types_and_reasons(landmarks: pa.Table, routes: pa.Table, classes: _Classes) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """The two tables over landmarks, a slice at a time."""
     routes = routes.combine_chunks()
     places = pc.index_in(landmarks["title"], value_set=routes["title"].combine_chunks())
-    for part in slices(landmarks.append_column("place", places)):
+    landmarks = landmarks.select(["space", "landmark_id", "category", "title"]).append_column("place", places)
+    order = pc.sort_indices(landmarks, [("space", "ascending"), ("landmark_id", "ascending")])
+    for rows in slices(pa.table({"row": order})):
+        part = landmarks.take(rows["row"])
         found = routes.take(part["place"]).to_pylist()
-        rows: list[dict[str, Any]] = []
-        why: list[dict[str, Any]] = []
+        types: list[dict[str, Any]] = []
+        reasons: list[dict[str, Any]] = []
         for landmark, route in zip(part.drop_columns(["place"]).to_pylist(), found, strict=True):
             own, reason = _type_rows(landmark, route, classes)
-            rows += own
-            why.append({**landmark, "reason": reason})
-        types.append(pa.Table.from_pylist(rows, schema=schema.TYPES.schema))
-        reasons.append(pa.Table.from_pylist(why, schema=schema.REASONS.schema))
-    return pa.concat_tables(types), pa.concat_tables(reasons)
+            types += own
+            reasons.append({**landmark, "reason": reason})
+        yield from_rows(types, schema.TYPES), from_rows(reasons, schema.REASONS)
 
 
 class _Classes:
@@ -234,23 +260,29 @@ def plan(categories: pa.Table, archived: int, per_minute: float = PER_MINUTE) ->
 
 
 def run_mine(params: MineParams, categories: pa.Table, archive: Path) -> dict[str, pa.Table]:
-    """Mine over the network into `archive`, or replay it.
+    """Mine over the network into `archive`, or replay it; errors as `mine` and `asking`."""
+    with asking(params, archive) as (client, by_name):
+        return mine(categories, client, depth=params.depth, by_name=by_name)
+
+
+@contextlib.contextmanager
+def asking(params: MineParams, archive: Path) -> Iterator[tuple[Client, bool]]:
+    """A client that asks over the network and archives in a folder, or replays it; and whether to look for names.
 
     Raises:
         UsageError: no contact, or an address or rate that cannot be used.
         OfflineError: not replaying, and HIERLANDMARKS_OFFLINE is set.
-        MissingDataError: replaying, and there is no archive or it lacks an answer.
+        MissingDataError: replaying, and there is no archive.
     """
     apis = {} if params.replay else _addresses(params)
     contact = params.contact or os.environ.get("HIERLANDMARKS_CONTACT", "")
     transport = None if params.replay else Http(contact, apis, Bucket(params.per_minute))
-    by_name = params.by_name and (not apis or "sparql" in apis)
     with Archive(archive, write=not params.replay) as opened:
         if params.replay and not len(opened):
             raise MissingDataError(
                 f"there are no archived answers (responses-*.jsonl.zst) in {archive}", do="mine without replay first"
             )
-        return mine(categories, Client(opened, transport), depth=params.depth, by_name=by_name)
+        yield Client(opened, transport), params.by_name and (not apis or "sparql" in apis)
 
 
 def _addresses(params: MineParams) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pyarrow as pa
 
 from hierlandmarks import __version__, schema
 from hierlandmarks.errors import UsageError
+from hierlandmarks.tableparts import csv_in_parts, table_in_parts
 from hierlandmarks.tables import conform, write_csv, write_json, write_table
 from hierlandmarks_pipelines.gldv2 import read_category_file
-from hierlandmarks_pipelines.mine import MineParams, plan, run_mine
+from hierlandmarks_pipelines.mine import Mined, MineParams, asking, mine_in_parts, plan
 from hierlandmarks_pipelines.wikimedia.archive import PATTERN, Archive
 from hierlandmarks_pipelines.wikimedia.reasons import REASONS
 
@@ -52,21 +54,29 @@ def mine_to_folder(paths: Sequence[Path], out: Path, params: MineParams, space: 
     Returns:
         Landmarks by reason; the sum is the number of landmarks.
     """
-    tables = run_mine(params, read_categories(paths, space), params.archive or out)
-    made_by = {"made_by": "hierlandmarks mine", "version": __version__, "depth": params.depth}
-    for spec in (schema.TYPES, schema.SUBCLASSES):
-        write_table(out / f"{spec.name}.parquet", tables[spec.name], spec, made_by)
-    for name in ("reasons", "cycles"):
-        write_csv(out / f"{name}.csv", tables[name])
-    counts = count_reasons(tables["reasons"])
-    write_json(out / "summary.json", {"landmarks": tables["reasons"].num_rows, "reasons": counts, **made_by})
-    return counts
+    categories = read_categories(paths, space)
+    with asking(params, params.archive or out) as (client, by_name):
+        found = mine_in_parts(categories, client, depth=params.depth, by_name=by_name)
+    return write_mined(found, out, params.depth)
 
 
-def count_reasons(reasons: pa.Table) -> dict[str, int]:
-    """Landmarks by reason, in the order of `REASONS`, without those that do not occur."""
-    found = {entry["values"]: entry["counts"] for entry in reasons["reason"].value_counts().to_pylist()}
-    return {reason: found[reason] for reason in REASONS if reason in found}
+def write_mined(found: Mined, out: Path, depth: int) -> dict[str, int]:
+    """Write what was mined, landmark by landmark; returns landmarks by reason, in the order of `REASONS`."""
+    made_by = {"made_by": "hierlandmarks mine", "version": __version__, "depth": depth}
+    counts = Counter[str]()
+    with (
+        table_in_parts(out / "types.parquet", schema.TYPES, made_by) as add_types,
+        csv_in_parts(out / "reasons.csv", schema.REASONS.schema.names) as add_reasons,
+    ):
+        for types, reasons in found.parts:
+            add_types(types)
+            add_reasons(reasons)
+            counts.update(reasons["reason"].to_pylist())
+    write_table(out / "subclasses.parquet", found.subclasses, schema.SUBCLASSES, made_by)
+    write_csv(out / "cycles.csv", found.cycles)
+    by_reason = {reason: counts[reason] for reason in REASONS if reason in counts}
+    write_json(out / "summary.json", {"landmarks": counts.total(), "reasons": by_reason, **made_by})
+    return by_reason
 
 
 def plan_for_folder(paths: Sequence[Path], out: Path, params: MineParams, space: str | None = None) -> dict[str, Any]:

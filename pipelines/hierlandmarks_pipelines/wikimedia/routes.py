@@ -6,15 +6,17 @@ by some hundred bytes a landmark and not by what is said of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hierlandmarks_pipelines.wikimedia.client import Client
 from hierlandmarks_pipelines.wikimedia.entities import INSTANCE_OF
 from hierlandmarks_pipelines.wikimedia.names import find_by_name
 from hierlandmarks_pipelines.wikimedia.pages import Found, batches, find_items
+from hierlandmarks_pipelines.wikimedia.titles import is_valid
 from hierlandmarks_pipelines.wikimedia.topics import Topic, find_topics
 
 CHUNK = 10_000  # titles followed at a time; a multiple of a call's fifty
@@ -32,18 +34,20 @@ ROUTES = pa.schema(
 )
 
 
-def find_routes(client: Client, titles: Iterable[str], *, by_name: bool = True) -> pa.Table:
+def find_routes(client: Client, titles: pa.Array, *, by_name: bool = True) -> pa.Table:
     """Follow every title to its item.
 
     Args:
         client: where answers come from.
-        titles: valid titles in the spelling of `titles.category_title`.
+        titles: distinct, in the spelling of `titles.category_title`; those that may not be asked for are left out.
         by_name: whether unlinked categories are looked for by name (see `names.find_by_name`).
 
     Returns:
-        A table like `ROUTES`, one row for each title, sorted.
+        A table like `ROUTES`, one row for each title that may be asked for, sorted.
     """
-    parts = [_follow(client, chunk, by_name) for chunk in batches(sorted(set(titles)), CHUNK)]
+    ordered = titles.take(pc.sort_indices(titles))
+    asked = (title for title in map(str, ordered) if title and is_valid(title))  # one at a time, of so many
+    parts = [_follow(client, chunk, by_name) for chunk in batches(asked, CHUNK)]
     return pa.concat_tables([ROUTES.empty_table(), *parts])
 
 
