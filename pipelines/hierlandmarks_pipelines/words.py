@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from hierlandmarks.errors import TableError
 from hierlandmarks.tables import read_csv
-from hierlandmarks_pipelines.labelfiles import Taxonomy, labels_folder
+from hierlandmarks_pipelines.labelfiles import LABEL, Decision, Taxonomy, labels_folder
 
 COLUMNS = ("word", "kind", "language", "label", "note")
 WORD, PREFIX, SUFFIX, PHRASE = KINDS = ("word", "prefix", "suffix", "phrase")
@@ -61,6 +61,17 @@ class Words:
     """
 
     entries: Mapping[str, Mapping[str, Entry]]
+
+    def with_types(self, decisions: Iterable[Decision]) -> Words:
+        """These and the names of decided types, where their words are not among them already."""
+        entries = {kind: dict(known) for kind, known in self.entries.items()}
+        for decision in decisions:
+            words = split_words(decision.type)
+            if decision.action == LABEL and words:
+                kind = PHRASE if len(words) > 1 else WORD
+                text = " ".join(words)
+                entries[kind].setdefault(text, Entry(text, kind, (decision.label_id,), ("en",)))
+        return Words(entries)
 
     @cached_property
     def _longest_phrase(self) -> int:

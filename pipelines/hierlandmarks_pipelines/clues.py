@@ -1,0 +1,211 @@
+"""Clues to a landmark's label: each learns from labelled landmarks to give every label a probability, or says nothing.
+
+A clue is open to more: whatever can turn landmarks into rows of probabilities (photos, say) joins as a `Clue`, and
+`learn.py` finds out how much it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierlandmarks_pipelines.encoders import Encoder, embed_texts
+from hierlandmarks_pipelines.labelfiles import LABEL, Decision, Taxonomy
+from hierlandmarks_pipelines.namefeatures import name_features
+from hierlandmarks_pipelines.words import Words, fold, split_words
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_LESSON = 0.3  # how much the name of a decided type counts beside the name of a labelled landmark
+_WORDS_C, _WHOLE_C = 1.0, 20.0  # inverse strengths of the L2 penalties; chosen by cross-validation, flat around
+_KNOWN, _MEANING = 0.5, 1.0  # weights of word features and of MiniLM beside n-grams of unit length
+_STEPS = 60  # of L-BFGS
+_TEMPERATURE = 0.05  # of votes by cosine
+_SMOOTH = 0.5  # added to every count of place words
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What clues may look at; sequences of equal length, "" where something is not known.
+
+    Attributes:
+        names: titles of the categories.
+        types: names of types, such as GLDv2's supercategory.
+        places: where they lie, in words.
+    """
+
+    names: Sequence[str]
+    types: Sequence[str]
+    places: Sequence[str]
+
+    def take(self, rows: Ints) -> Landmarks:
+        """Some of them, in the order asked for."""
+        return Landmarks(*([column[i] for i in rows] for column in (self.names, self.types, self.places)))
+
+
+Opinion = Callable[[Landmarks], Floats]  # N landmarks -> N × labels; a row sums to 1, or is 0 where nothing is said
+
+
+@dataclass(frozen=True)
+class Clue:
+    """One way to tell labels.
+
+    Attributes:
+        about: what it looks at: name, type, place …; as `source` says it.
+        learn: from labelled landmarks and their label codes to an opinion.
+    """
+
+    about: str
+    learn: Callable[[Landmarks, Ints], Opinion]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Names of which a person or the taxonomy says the label: decided types and the labels themselves."""
+
+    names: tuple[str, ...]
+    codes: tuple[int, ...]
+
+
+def lessons(taxonomy: Taxonomy, decisions: Iterable[Decision]) -> Lessons:
+    """What decisions and taxonomy teach, in the order of the label codes (`taxonomy.labels`)."""
+    code = {label.label_id: i for i, label in enumerate(taxonomy.labels)}
+    pairs = [(label.label.strip(), i) for i, label in enumerate(taxonomy.labels)]
+    pairs += [(d.type, code[d.label_id]) for d in decisions if d.action == LABEL and split_words(d.type)]
+    names, codes = zip(*sorted(pairs), strict=True)
+    return Lessons(names, codes)
+
+
+def known_words(words: Words, taught: Lessons, labels: int) -> Clue:
+    """What words of the name are known to stand for, and which words stand in labelled names: `name_features`."""
+
+    def learn(landmarks: Landmarks, codes: Ints) -> Opinion:
+        from sklearn.feature_extraction import DictVectorizer
+
+        texts, targets, weights = _with_lessons(landmarks.names, codes, taught)
+        vectorizer = DictVectorizer()
+        model = _logistic(vectorizer.fit_transform(_features(texts, words)), targets, weights, _WORDS_C)
+        return lambda asked: _predict(model, vectorizer.transform(_features(asked.names, words)), labels)
+
+    return Clue("name", learn)
+
+
+def whole_name(words: Words, encoder: Encoder, taught: Lessons, labels: int) -> Clue:
+    """Known words, character n-grams and the text embedding of the name, side by side."""
+    return Clue("name", _whole(words, encoder, taught, labels))
+
+
+def whole_type(words: Words, encoder: Encoder, taught: Lessons, labels: int) -> Clue:
+    """The same model asked about the name of the landmark's type; nothing where there is none."""
+    learn_names = _whole(words, encoder, taught, labels)
+
+    def learn(landmarks: Landmarks, codes: Ints) -> Opinion:
+        by_name = learn_names(landmarks, codes)
+
+        def opinion(asked: Landmarks) -> Floats:
+            known = np.array([bool(split_words(text)) for text in asked.types])
+            found = np.zeros((len(known), labels))
+            if known.any():
+                named = asked.take(np.flatnonzero(known))
+                found[known] = by_name(Landmarks(named.types, named.types, named.places))
+            return found
+
+        return opinion
+
+    return Clue("type", learn)
+
+
+def neighbours(encoder: Encoder, taught: Lessons, labels: int) -> Clue:
+    """Labelled names and types near in the text embedding; a vote weighs exp(cosine / temperature)."""
+
+    def learn(landmarks: Landmarks, codes: Ints) -> Opinion:
+        texts, targets, weights = _with_lessons(landmarks.names, codes, taught)
+        known = embed_texts(texts, encoder)
+        votes = np.zeros((len(texts), labels))
+        votes[np.arange(len(texts)), targets] = weights
+
+        def opinion(asked: Landmarks) -> Floats:
+            cosines = (embed_texts(asked.names, encoder) @ known.T).astype(np.float64)
+            found: Floats = np.exp((cosines - 1) / _TEMPERATURE) @ votes
+            return found / found.sum(axis=1, keepdims=True)
+
+        return opinion
+
+    return Clue("name", learn)
+
+
+def place_words(labels: int) -> Clue:
+    """The words of the place (district, region, country), by naive Bayes; nothing where no place is known."""
+
+    def learn(landmarks: Landmarks, codes: Ints) -> Opinion:
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        known = [i for i, text in enumerate(landmarks.places) if split_words(text)]
+        if not known:
+            return lambda asked: np.zeros((len(asked.places), labels))
+        counter = CountVectorizer(analyzer=lambda text: sorted(set(split_words(text))))
+        present = counter.fit_transform([landmarks.places[i] for i in known])
+        belongs = np.eye(labels)[codes[known]]
+        counts = np.asarray((present.T @ belongs).T) + _SMOOTH
+        log_p = np.log(counts / (belongs.sum(axis=0)[:, None] + 2 * _SMOOTH))
+        prior = np.log(belongs.sum(axis=0) + _SMOOTH)
+
+        def opinion(asked: Landmarks) -> Floats:
+            words = counter.transform(asked.places)
+            scores = np.asarray(words @ log_p.T) + prior
+            shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return np.where(words.sum(axis=1) > 0, shares / shares.sum(axis=1, keepdims=True), 0.0)
+
+        return opinion
+
+    return Clue("place", learn)
+
+
+def _whole(words: Words, encoder: Encoder, taught: Lessons, labels: int) -> Callable[[Landmarks, Ints], Opinion]:
+    def learn(landmarks: Landmarks, codes: Ints) -> Opinion:
+        from scipy.sparse import csr_matrix, hstack
+        from sklearn.feature_extraction import DictVectorizer
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        texts, targets, weights = _with_lessons(landmarks.names, codes, taught)
+        grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2, preprocessor=fold)
+        known = DictVectorizer()
+        grams.fit(texts)
+        known.fit(_features(texts, words))
+
+        def matrix(names: Sequence[str]) -> Any:
+            meaning = csr_matrix(_MEANING * embed_texts(names, encoder).astype(np.float64))
+            parts = (grams.transform(names), _KNOWN * known.transform(_features(names, words)), meaning)
+            return hstack(parts, format="csr")
+
+        model = _logistic(matrix(texts), targets, weights, _WHOLE_C)
+        return lambda asked: _predict(model, matrix(asked.names), labels)
+
+    return learn
+
+
+def _features(names: Iterable[str], words: Words) -> list[dict[str, float]]:
+    return [name_features(name, words) for name in names]
+
+
+def _with_lessons(names: Sequence[str], codes: Ints, taught: Lessons) -> tuple[list[str], Ints, Floats]:
+    """Names to learn from with their codes and weights: labelled landmarks, then lessons."""
+    weights = np.repeat([1.0, _LESSON], [len(names), len(taught.names)])
+    return [*names, *taught.names], np.concatenate([codes, np.array(taught.codes, dtype=np.int64)]), weights
+
+
+def _logistic(matrix: Any, codes: Ints, weights: Floats, strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, max_iter=_STEPS, tol=1e-3).fit(matrix, codes, sample_weight=weights)
+
+
+def _predict(model: Any, matrix: Any, labels: int) -> Floats:
+    found = np.zeros((matrix.shape[0], labels))
+    found[:, model.classes_] = model.predict_proba(matrix)
+    return found
