@@ -128,11 +128,14 @@ def _direct(loss: str, labels: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda leaf: functions[loss](leaf @ leaf.T)
 
 
-def clock(function: Callable[[], object], repeats: int) -> float:
-    """Best time of some calls, in seconds, after one that warms up."""
+def clock(function: Callable[[], object], repeats: int, least: float = 0.4) -> float:
+    """Best time of some calls, in seconds, after one that warms up; of more where they take less than `least` together.
+
+    A call of milliseconds would otherwise be measured wholly within one disturbance.
+    """
     function()
-    times = []
-    for _ in range(repeats):
+    times: list[float] = []
+    while len(times) < repeats or sum(times) < least:
         start = time.perf_counter()
         function()
         times.append(time.perf_counter() - start)

@@ -1,7 +1,8 @@
 """The loops of the compiled backend: one query after another, from its scores to its gains and the scores' gradient.
 
 A positive's slopes are kept only until its rank is known; with the rank comes its weight, so one visit of a pair is
-enough. `compiled_far` leaves most pairs out where there are many references.
+enough. `compiled_far` leaves most pairs out where there are many references. Arrays are taken out of their tuples, and
+rows of matrices cut, before the loop over positives: each time costs numba two atomic counts.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ from hierlandmarks_benchmark.losses.compiled_step import Step, count_from, give_
 
 
 @jit
-def _true_ranks(layout: Layout, relevance: Array, own: int, score: float, buckets: int) -> tuple[float, float]:
+def _true_ranks(values: Array, offsets: Array, frame: Array, worth: Array, own: int, score: float,
+                buckets: int) -> tuple[float, float]:  # fmt: skip
     """Items of at least the own level that are not below, and H-rank, both with the true step."""
-    bucket = bucket_of(score, layout.frame, buckets)
+    bucket = bucket_of(score, frame, buckets)
     rank, hrank = 0.0, 0.0
-    for level in range(1, relevance.size):
-        _, _, end = segment(layout.offsets, level, buckets)
-        start, behind = bucket_span(layout.offsets, level, bucket, bucket, buckets)
+    for level in range(1, worth.size):
+        _, _, end = segment(offsets, level, buckets)
+        start, behind = bucket_span(offsets, level, bucket, bucket, buckets)
         # The item counts itself here, which is the 1 of its rank and the rel(k) of its H-rank.
-        above = end - behind + count_from(layout.values, start, behind, score)
-        hrank += above * min(relevance[own], relevance[level])
+        above = end - behind + count_from(values, start, behind, score)
+        hrank += above * min(worth[own], worth[level])
         rank += above if level >= own else 0
     return rank, hrank
 
@@ -66,38 +68,35 @@ def sup_gains(scores: Array, levels: Array, relevance: Array, shares: Array, sca
     """
     depth, real = relevance.shape[1] - 1, scores.dtype.type
     width = places_for(scores.shape[1], depth)
-    layout = Layout(
-        np.empty(width, scores.dtype),
-        np.empty(width, np.int32),
-        np.empty((depth + 1) * buckets + 1, np.int32),
-        np.empty(3, scores.dtype),
-    )
-    near, slopes, grads = np.empty_like(layout.values), np.empty_like(layout.values), np.empty_like(layout.values)
+    values, columns = np.empty(width, scores.dtype), np.empty(width, np.int32)
+    offsets, frame = np.empty((depth + 1) * buckets + 1, np.int32), np.empty(3, scores.dtype)
+    layout = Layout(values, columns, offsets, frame)
+    near, slopes, grads = np.empty_like(values), np.empty_like(values), np.empty_like(values)
     sums = new_sums(width if buckets > 1 else 0, depth)
     for row in range(len(scores)):
-        gains[row] = 0.0
-        if shares[row, 0] == 0:
-            scores[row] = 0.0
+        worth, share, total = relevance[row], shares[row], 0.0
+        if share[0] == 0:
+            scores[row], gains[row] = 0.0, 0.0
             continue
         pack(scores[row], levels[row], buckets, far.tau, layout)
         grads[:] = 0.0
-        fits = powers_of(layout.values, int(layout.offsets[-1]), layout.frame, far.tau, far.spread, near)
-        ahead = summable(layout.frame, buckets, far.tau)
+        fits = powers_of(values, int(offsets[-1]), frame, far.tau, far.spread, near)
+        ahead = summable(frame, buckets, far.tau)
         if ahead:
             prefix_sums(layout, buckets, far.tau, sums.powers, sums.tails, sums.behind)
             sums.rises[:], sums.series[:] = 0.0, 0.0
         for own in range(1, depth + 1):
-            start, item, stop = segment(layout.offsets, own, buckets)
+            start, item, stop = segment(offsets, own, buckets)
             for place in range(item, stop):
-                score = layout.values[place]
-                inverse = real(inverse_of(score, layout.frame, far.tau)) if fits else real(0)
-                rank, hrank = _true_ranks(layout, relevance[row], own, score, buckets)
+                score = values[place]
+                inverse = real(inverse_of(score, frame, far.tau)) if fits else real(0)
+                rank, hrank = _true_ranks(values, offsets, frame, worth, own, score, buckets)
                 if ahead:
                     smooth, slope = far_rank(layout, near, slopes, sums, own, buckets, score, inverse, step, far)
                 else:  # the segments of all lower levels lie side by side
-                    smooth, slope = visit(layout.values, near, slopes, 0, start, score, inverse, step)
-                value, weight, _ = gain(rule, shares[row], own, rank + smooth, hrank)
-                gains[row] += value
+                    smooth, slope = visit(values, near, slopes, 0, start, score, inverse, step)
+                value, weight, _ = gain(rule, share, own, rank + smooth, hrank)
+                total += value
                 weight *= -scale
                 grads[place] -= real(weight * slope)
                 if ahead:
@@ -105,7 +104,8 @@ def sup_gains(scores: Array, levels: Array, relevance: Array, shares: Array, sca
                 else:
                     give_back(grads, slopes, 0, start, real(weight))
         if ahead:
-            spread(layout.offsets, buckets, sums, grads)
+            spread(offsets, buckets, sums, grads)
+        gains[row] = total
         _store(layout, grads, scores[row])
 
 
@@ -115,40 +115,38 @@ def smooth_gains(scores: Array, levels: Array, relevance: Array, shares: Array, 
     """Σ gain of every query under SmoothRank; arguments as for `sup_gains`."""
     depth, real = relevance.shape[1] - 1, scores.dtype.type
     width = places_for(scores.shape[1], depth)
-    layout = Layout(
-        np.empty(width, scores.dtype),
-        np.empty(width, np.int32),
-        np.empty(depth + 2, np.int32),
-        np.empty(3, scores.dtype),
-    )
-    near, slopes, grads = np.empty_like(layout.values), np.empty_like(layout.values), np.empty_like(layout.values)
+    values, columns = np.empty(width, scores.dtype), np.empty(width, np.int32)
+    offsets, frame = np.empty(depth + 2, np.int32), np.empty(3, scores.dtype)
+    layout = Layout(values, columns, offsets, frame)
+    near, slopes, grads = np.empty_like(values), np.empty_like(values), np.empty_like(values)
     shared, slope = np.zeros(depth + 1), np.zeros(depth + 1)
     for row in range(len(scores)):
-        gains[row] = 0.0
-        if shares[row, 0] == 0:
-            scores[row] = 0.0
+        worth, share, total = relevance[row], shares[row], 0.0
+        if share[0] == 0:
+            scores[row], gains[row] = 0.0, 0.0
             continue
         pack(scores[row], levels[row], 1, far.tau, layout)
         grads[:] = 0.0
-        fits = powers_of(layout.values, int(layout.offsets[-1]), layout.frame, far.tau, far.spread, near)
+        fits = powers_of(values, int(offsets[-1]), frame, far.tau, far.spread, near)
         for own in range(1, depth + 1):
-            _, item, stop = segment(layout.offsets, own, 1)
+            _, item, stop = segment(offsets, own, 1)
             for place in range(item, stop):
-                score = layout.values[place]
-                inverse = real(inverse_of(score, layout.frame, far.tau)) if fits else real(0)
+                score = values[place]
+                inverse = real(inverse_of(score, frame, far.tau)) if fits else real(0)
                 # The item meets itself with σ(0) = 1/2, where 1 and rel(k) are due.
-                rank, hrank = 0.5, 0.5 * relevance[row, own]
+                rank, hrank = 0.5, 0.5 * worth[own]
                 for level in range(depth + 1):
-                    start, _, end = segment(layout.offsets, level, 1)
-                    smooth, slope[level] = visit(layout.values, near, slopes, start, end, score, inverse, step)
-                    shared[level] = min(relevance[row, own], relevance[row, level]) if level else 0.0
+                    start, _, end = segment(offsets, level, 1)
+                    smooth, slope[level] = visit(values, near, slopes, start, end, score, inverse, step)
+                    shared[level] = min(worth[own], worth[level]) if level else 0.0
                     rank += smooth
                     hrank += smooth * shared[level]
-                value, to_rank, to_hrank = gain(rule, shares[row], own, rank, hrank)
-                gains[row] += value
+                value, to_rank, to_hrank = gain(rule, share, own, rank, hrank)
+                total += value
                 for level in range(depth + 1):
-                    start, _, end = segment(layout.offsets, level, 1)
+                    start, _, end = segment(offsets, level, 1)
                     weight = -scale * (to_rank + shared[level] * to_hrank)
                     grads[place] -= real(weight * slope[level])
                     give_back(grads, slopes, start, end, real(weight))
+        gains[row] = total
         _store(layout, grads, scores[row])
