@@ -1,4 +1,5 @@
-"""Backbones by name: classes of `transformers`, built from a configuration or loaded with weights; timm where asked.
+"""Backbones by name: classes of `transformers`, built from a configuration or loaded with weights; one of our own, for
+which weights come as a package; timm where asked.
 
 Whatever the backbone, what comes out is tokens: B × N × C, places of the picture in reading order, with `prefix`
 tokens that are no places (class tokens) before them.
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.params import nearest
+from hierlandmarks_benchmark.efficientnet import BLOCKS, WIDTH, EfficientNetLite0, read_weights
 from hierlandmarks_benchmark.recipe import ModelParams
 
 # backbone -> its configuration and class in transformers, and how many tokens are no places
@@ -22,6 +24,7 @@ FAMILIES = {
     "dinov2": ("Dinov2Config", "Dinov2Model", 1),
     "clip": ("CLIPVisionConfig", "CLIPVisionModel", 1),
 }
+LITE = "efficientnet-lite0"
 TIMM = "timm:"
 _BOOKKEEPING = {"transformers_version", "model_type", "architectures", "dtype", "_name_or_path", "return_dict"}
 
@@ -55,8 +58,10 @@ def build_backbone(params: ModelParams, size: int, *, pretrained: bool) -> Backb
     """
     if params.backbone.startswith(TIMM):
         return _Timm(params, pretrained=pretrained)
+    if params.backbone == LITE:
+        return _Lite(params, pretrained=pretrained)
     if params.backbone not in FAMILIES:
-        advice = nearest(params.backbone, [*FAMILIES, f"{TIMM}NAME"])
+        advice = nearest(params.backbone, [*FAMILIES, LITE, f"{TIMM}NAME"])
         raise UsageError("model.backbone is unknown", got=repr(params.backbone), do=advice)
     return _Transformers(params, size, pretrained=pretrained)
 
@@ -120,6 +125,29 @@ class _Timm(Backbone):
 
     def forward(self, pictures: Tensor) -> Tensor:
         return _as_tokens(self.inner.forward_features(pictures))
+
+
+class _Lite(Backbone):
+    def __init__(self, params: ModelParams, *, pretrained: bool) -> None:
+        super().__init__()
+        for key in params.config:
+            if key != "frozen":
+                raise UsageError(f"model.config has an unknown key {key!r}", do=nearest(str(key), ["frozen"]))
+        frozen = params.config.get("frozen", 0)
+        if not isinstance(frozen, int) or not 0 <= frozen <= BLOCKS:
+            raise UsageError("model.config.frozen is out of range", got=frozen, expected=f"0 to {BLOCKS} blocks")
+        self.inner, self.width, self.prefix = EfficientNetLite0(frozen), WIDTH, 0
+        self.config = dict(params.config)
+        if params.weights and pretrained:
+            tensors = read_weights(params.weights)
+            try:
+                self.inner.load_state_dict(tensors)
+            except RuntimeError as error:
+                got = " ".join(str(error).split())[:200]
+                raise UsageError(f"the weights are not those of {LITE}", got=got, do="name theirs") from error
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return _as_tokens(self.inner(pictures))
 
 
 def _load(model_class: Any, config_class: Any, params: ModelParams, extra: dict[str, Any]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The network: backbone, pooling, projection, embeddings of unit length; saved as safetensors beside its recipe.
+"""The network: backbone, pooling, projection, whitening; embeddings of unit length. Saved beside its recipe.
 
 A network takes pictures as B × 3 × S × S floats in [0, 1] and normalises them itself, so that nobody can forget to.
 """
@@ -25,6 +25,7 @@ from hierlandmarks_benchmark.recipe import ModelParams, Recipe, load_recipe, sav
 
 POOLINGS = ("gem", "avg", "cls")
 WEIGHTS, RECIPE = "model.safetensors", "recipe.yaml"
+_RIDGE = 0.01
 _SMALLEST = 1e-6  # GeM takes powers, so features are cut below here
 
 
@@ -59,6 +60,10 @@ class Network(nn.Module):
         self.norm = nn.LayerNorm(width) if params.layer_norm else nn.Identity()
         self.projection = nn.Linear(width, params.dim) if params.dim else nn.Identity()
         self.dim = params.dim or width
+        self.whitening = nn.Linear(self.dim, self.dim).requires_grad_(False) if params.whitening else None
+        if self.whitening is not None:  # changes nothing until `whiten` has seen embeddings
+            nn.init.eye_(self.whitening.weight)
+            nn.init.zeros_(self.whitening.bias)
         self.train(self.training)
         if params.freeze_batch_norm:
             self._batch_norms(lambda layer: layer.requires_grad_(False))
@@ -67,7 +72,8 @@ class Network(nn.Module):
         """B × 3 × S × S in [0, 1] → B × d float32, each row of length 1."""
         normalised = (pictures - cast(Tensor, self.mean)) / cast(Tensor, self.std)
         pooled = self._pool(self.backbone(normalised))
-        return F.normalize(self.projection(self.norm(pooled)).float(), dim=1)
+        embeddings = F.normalize(self.projection(self.norm(pooled)).float(), dim=1)
+        return embeddings if self.whitening is None else F.normalize(self.whitening(embeddings), dim=1)
 
     def _pool(self, tokens: Tensor) -> Tensor:
         """B × N × C → B × C; GeM as in Radenović et al., arXiv 1711.02512, with a learned power."""
@@ -123,6 +129,26 @@ def encode(network: Network, pixels: Tensor, size: int, batch: int = 256) -> NDA
     parts = [network(plain(piece, size)).cpu().numpy() for piece in pieces]
     network.train(was_training)
     return np.concatenate([np.zeros((0, network.dim), np.float32), *parts])
+
+
+def whiten(network: Network, embeddings: NDArray[np.float32]) -> None:
+    """Fit the network's last layer: embeddings centred, turned to their principal axes, each axis scaled alike.
+
+    Jégou and Chum, ECCV 2012 ("Negative evidences and co-occurrences"). Variances get a hundredth of their mean added,
+    so axes that a small training set hardly knows are not blown up. O(N · d² + d³).
+
+    Args:
+        network: one with a whitening layer, which has not been fitted.
+        embeddings: N × d of the training set, as the network gives them.
+    """
+    assert network.whitening is not None
+    centre = embeddings.mean(axis=0, dtype=np.float64)
+    variances, axes = np.linalg.eigh(np.cov(embeddings - centre, rowvar=False, bias=True))
+    scales = 1 / np.sqrt(variances.clip(min=0) + _RIDGE * variances.mean())
+    turned = scales[::-1, None] * axes.T[::-1]  # the largest variance first
+    with torch.no_grad():
+        network.whitening.weight.copy_(torch.from_numpy(turned))
+        network.whitening.bias.copy_(torch.from_numpy(-turned @ centre))
 
 
 def save_network(network: Network, recipe: Recipe, folder: Path) -> None:

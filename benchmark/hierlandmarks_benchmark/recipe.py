@@ -92,15 +92,18 @@ class AugmentationParams:
 
 @dataclass(frozen=True)
 class ModelParams:
-    """The network: backbone, pooling, projection.
+    """The network: backbone, pooling, projection, whitening.
 
     Attributes:
-        backbone: resnet, vit, deit, dinov2, clip (classes of transformers), or timm:NAME.
+        backbone: resnet, vit, deit, dinov2, clip (classes of transformers), efficientnet-lite0, or timm:NAME.
         dim: length of the embedding; 0 keeps the backbone's own.
-        config: the backbone's configuration where it differs from its class's defaults.
-        weights: pretrained folder, or name on the model hub; "" starts from random weights.
+        config: the backbone's configuration where it differs from its class's defaults; efficientnet-lite0 has one
+            key, `frozen`: blocks from the picture on that keep their weights.
+        weights: pretrained folder, or name on the model hub; "" starts from random weights. For efficientnet-lite0 a
+            file, or package:NAME for the file in an installed package.
         pooling: gem, avg or cls.
         layer_norm: whether the pooled features pass a LayerNorm before the projection.
+        whitening: whether embeddings end in PCA whitening, fitted to the training split's when training is over.
         freeze_batch_norm: keep BatchNorm as pretrained; without pretrained weights there is nothing to keep.
         mean: per-channel mean of RGB in [0, 1] the backbone expects to be taken off.
         std: per-channel standard deviation it expects to be divided by.
@@ -112,6 +115,7 @@ class ModelParams:
     weights: str = ""
     pooling: str = "gem"
     layer_norm: bool = False
+    whitening: bool = False
     freeze_batch_norm: bool = False
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet's
     std: tuple[float, ...] = (0.229, 0.224, 0.225)

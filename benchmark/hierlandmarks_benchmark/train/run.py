@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hierlandmarks.errors import MissingDataError
 from hierlandmarks.params import to_mapping
@@ -20,7 +21,7 @@ from hierlandmarks.progress import say
 from hierlandmarks.tables import read_json, write_json, write_text
 from hierlandmarks_benchmark.datasets import open_dataset
 from hierlandmarks_benchmark.loading import Pictures, open_pictures
-from hierlandmarks_benchmark.models import save_network
+from hierlandmarks_benchmark.models import encode, save_network, whiten
 from hierlandmarks_benchmark.provenance import provenance
 from hierlandmarks_benchmark.recipe import DataParams, Recipe
 from hierlandmarks_benchmark.train.checkpoint import CHECKPOINT
@@ -31,6 +32,7 @@ from hierlandmarks_benchmark.train.team import Team
 from hierlandmarks_benchmark.train.validation import watch
 
 SUMMARY = "summary.json"
+_PART = 1024  # pictures held at a time while embedding
 
 
 def run(release: str | Path, recipe: Recipe, folder: Path, *, restart: bool = False) -> dict[str, Any]:
@@ -58,6 +60,8 @@ def run(release: str | Path, recipe: Recipe, folder: Path, *, restart: bool = Fa
     folder.mkdir(parents=True, exist_ok=True)
     trained = fit(Data(pictures, labels, ids, levels, about | {"images": len(labels)}), recipe, folder, look)
     if is_first():
+        if recipe.model.whitening:
+            whiten(trained.network, _embeddings(trained, pictures, recipe.data.embedded))
         counts = [len(np.unique(codes[codes >= 0])) for codes in labels.T]
         summary = {
             "recipe": to_mapping(replace(recipe, model=trained.network.params)),
@@ -94,6 +98,13 @@ def _open(dataset: Any, params: DataParams, split: str, rows: Any = None) -> Pic
     if pictures.skipped and is_first():
         say(f"  {len(pictures.skipped)} unreadable pictures are left out: {'; '.join(pictures.skipped[:5])}")
     return pictures
+
+
+def _embeddings(trained: Trained, pictures: Pictures, size: int) -> NDArray[np.float32]:
+    """Of all the pictures it was trained on, as they are."""
+    parts = np.array_split(np.arange(len(pictures.rows)), -(-len(pictures.rows) // _PART))
+    fed = pictures.feed(pictures.rows[part] for part in parts)
+    return np.concatenate([encode(trained.network, pixels, size) for _, pixels in fed])
 
 
 def _write(folder: Path, trained: Trained, recipe: Recipe, summary: dict[str, Any]) -> None:
