@@ -38,9 +38,11 @@ $(READY): pyproject.toml constraints.txt
 # Speed and memory beside slow twins and peers, on a quiet machine; results go to benchmark/perf/results.
 perf: $(READY)
 	$(BIN)/python benchmark/perf/losses.py
+	$(BIN)/python benchmark/perf/training.py
 	$(BIN)/python benchmark/perf/metrics.py
 	$(BIN)/python benchmark/perf/leaderboard.py
 	$(BIN)/python benchmark/perf/dataset.py
+	$(BIN)/python benchmark/perf/loading.py
 	$(BIN)/python benchmark/perf/fetching.py
 
 # 10,000 damaged submissions: each refused in one sentence, or read as the right thing.

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of epochs, again and again: the run that goes on ends as if nobody had touched it, bit for bit."""
+"""kill -9 in the middle of epochs, again and again: the run that goes on ends as if nobody had done it, bit for bit."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hierlandmarks.params import to_mapping
 from hierlandmarks_benchmark.recipe import load_recipe
 from hierlandmarks_benchmark.train import train
 from hierlandmarks_benchmark.train.checkpoint import CHECKPOINT
+from hierlandmarks_benchmark.train.folder import alone
 from tests.coloured import release as write_release
 from tests.faults.test_kills import victims
 from tests.trainable import transformer
@@ -135,3 +136,8 @@ def test_a_damaged_checkpoint_is_refused(world: Path, stopped: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CorruptInputError, match="is no checkpoint"):
         train(world / "release", load_recipe(str(world / "recipe.yaml")), stopped)
+
+
+def test_two_runs_in_one_folder_are_refused(world: Path, tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(UsageError, match="another process is training in"):
+        train(world / "release", load_recipe(str(world / "recipe.yaml")), tmp_path)

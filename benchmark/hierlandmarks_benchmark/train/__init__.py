@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,19 @@ def train(release: str | Path, recipe: Recipe, folder: str | Path, *, restart: b
         The content of summary.json.
 
     Raises:
-        UsageError: a recipe that does not fit the release or the memory, a checkpoint of another run, or a loss that is
-            no number any more (its batch is then in the folder).
+        UsageError: a recipe that does not fit the release or the memory, a checkpoint of another run, a folder in use,
+            or a loss that is no number any more (its batch is then in the folder).
         MissingDataError: the release, pretrained weights or a tracker's package are not there.
         CorruptInputError: more than 1 % of the pictures cannot be read.
 
     >>> from hierlandmarks_benchmark.recipe import load_recipe
     >>> summary = train("mini", load_recipe("mini"), "out/run")  # doctest: +SKIP
     """
-    from hierlandmarks_benchmark.train.run import run
+    from hierlandmarks_benchmark.train.folder import alone
+    from hierlandmarks_benchmark.train.run import is_first, run
 
-    return run(release, recipe, Path(folder), restart=restart)
+    with alone(Path(folder)) if is_first() else nullcontext():
+        return run(release, recipe, Path(folder), restart=restart)
 
 
 def _run(params: TrainParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:

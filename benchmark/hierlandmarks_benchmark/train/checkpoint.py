@@ -69,7 +69,7 @@ def refuse_another(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]
         raise UsageError(
             f"{path} is the checkpoint of another run",
             got="; ".join(told),
-            do="go on with the recipe and data it was made with, choose another folder, or start again with --restart",
+            do="go on with the recipe and data it was made with, or start again without it (bench train --restart)",
         )
 
 

@@ -121,7 +121,9 @@ def _fit(data: Data, recipe: Recipe, folder: Path | None, look: Look | None, acc
             everyone = team.collect(mine, device)
 
             def view(part: slice, pixels: Tensor = pixels, random: Tensor = random) -> Tensor:
-                return augment(pixels[part].to(device), recipe.augmentation, recipe.data.size, random[part])
+                return augment(
+                    pixels[part].to(device, non_blocking=True), recipe.augmentation, recipe.data.size, random[part]
+                )
 
             network.train()
             share = set_learning_rates(optimiser, recipe.schedule, step.number, length, recipe.epochs)
