@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from hierlandmarks.errors import UsageError
 from hierlandmarks.params import nearest
@@ -185,23 +184,28 @@ def cores_for(count: int, workers: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // _processes()) if count >= FEW else 0
 
 
-@dataclass(frozen=True)
 class _Squares:
     """What a worker holds: pickles as a reference to the release."""
 
-    dataset: ImageSet
-    side: int
+    def __init__(self, dataset: ImageSet, side: int) -> None:
+        self.dataset, self.side = dataset, side
+        self._scratch = torch.empty((0, 3, side, side), dtype=torch.uint8)
 
     def __getitems__(self, rows: Ints) -> tuple[Tensor, Tensor, dict[int, str]]:
-        """Decode a batch straight into one tensor; read in the order of the rows, which lie so in the shards."""
-        pixels = torch.empty((len(rows), 3, self.side, self.side), dtype=torch.uint8)
-        failures = {}
-        kept = np.ones(len(rows), dtype=bool)
+        """Decode a batch; in the order of the rows, which is that of their places in the shards.
+
+        Into memory that is used again and again, and from there, once, into what is shared with the consumer: fresh
+        memory costs as much as the copy.
+        """
+        if len(self._scratch) < len(rows):
+            self._scratch = torch.empty((len(rows), 3, self.side, self.side), dtype=torch.uint8)
+        failures, kept = {}, np.ones(len(rows), dtype=bool)
         for position in np.argsort(rows, kind="stable"):
-            if why := put_square(self.dataset, int(rows[position]), pixels[position]):
+            if why := put_square(self.dataset, int(rows[position]), self._scratch[position]):
                 failures[int(rows[position])], kept[position] = why, False
-        readable = torch.from_numpy(np.asarray(rows)[kept])
-        return readable, pixels if kept.all() else pixels[torch.from_numpy(kept)], failures
+        readable = [self._scratch[position] for position in np.flatnonzero(kept)]
+        pixels: Tensor = default_collate(readable) if readable else self._scratch[:0].clone()
+        return torch.from_numpy(np.asarray(rows)[kept]), pixels, failures
 
 
 def _same(batch: T) -> T:
