@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from hierlandmarks.progress import counted
+from hierlandmarks_pipelines.qualitycard import section
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LARGEST = "1M<n<10M"
@@ -76,8 +77,8 @@ def card(facts: Mapping[str, Any]) -> str:
     """The card as Markdown with YAML front matter; equal facts give equal text.
 
     Args:
-        facts: `name`, `version`, `title`, `about`, `left_out` (split -> images, landmarks), and what
-            `hierlandmarks.overview.overview` counts: `splits`, `tree`, `labels`, `licences`, `sources`, `shared`.
+        facts: `name`, `version`, `title`, `about`, `left_out` (split -> images, landmarks), `quality` (as
+            `quality.quality` gives it, or none), and what `hierlandmarks.overview.overview` counts: `splits`, `tree`, `labels`, `licences`, `sources`, `shared`.
     """
     splits, labels = facts["splits"], facts["labels"]
     sections = [
@@ -94,6 +95,8 @@ def card(facts: Mapping[str, Any]) -> str:
         "## Hierarchy",
         _tree(facts["tree"]),
         _table(("label", "kind", "landmarks", *(f"{name} images" for name in splits)), _labels(labels, splits)),
+        "## Quality" if facts.get("quality") else "",
+        section(facts["quality"]) if facts.get("quality") else "",
         "## How the labels came about",
         LABELS,
         _table(("label_source", "landmarks"), facts["sources"].items()),

@@ -98,10 +98,12 @@ def find_clusters(vectors: Vectors, how: Clustering, seed: int = 0) -> Numbers:
 
 
 def _agglomerative(vectors: Vectors, distance: float) -> Numbers:
-    from sklearn.cluster import AgglomerativeClustering
+    from scipy.cluster.hierarchy import fcluster, linkage
 
-    model = AgglomerativeClustering(n_clusters=None, metric="cosine", linkage="average", distance_threshold=distance)
-    return np.asarray(model.fit_predict(vectors), dtype=np.int64)
+    above = np.triu_indices(len(vectors), 1)
+    distances = np.maximum(1 - (vectors @ vectors.T)[above], 0).astype(np.float64)  # one product, not a loop over pairs
+    merges = linkage(distances, method="average")
+    return np.asarray(fcluster(merges, np.nextafter(distance, 0), criterion="distance"), dtype=np.int64)
 
 
 def _spherical_kmeans(vectors: Vectors, clusters: int, seed: int) -> Numbers:

@@ -42,6 +42,8 @@ from hierlandmarks_pipelines.citation import citation, zenodo
 from hierlandmarks_pipelines.classes import FILE as CLASSES_FILE
 from hierlandmarks_pipelines.classes import next_classes, read_classes, with_codes
 from hierlandmarks_pipelines.croissant import croissant
+from hierlandmarks_pipelines.quality import of_tables
+from hierlandmarks_pipelines.qualitycard import write_quality
 from hierlandmarks_pipelines.shardwriter import Order, Read, write_shard
 from hierlandmarks_pipelines.splits import Part, check_spaces, split_rows
 
@@ -64,6 +66,7 @@ class Export:
         seed: of the choice of validation landmarks.
         continues: folder of this release's version before; its integer codes keep their meaning.
         published: date of publication, YYYY-MM-DD, for citations; left out if empty.
+        published_labels: CSV of labels to compare these with in the card, named train_… or index_…; train otherwise.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Export:
     seed: int = 0
     continues: Path | None = None
     published: str = ""
+    published_labels: Path | None = None
 
 
 def landmark_rows(
@@ -148,6 +152,7 @@ def write_release(
     *,
     left_out: Mapping[str, Mapping[str, int]],
     source: Path | None = None,
+    quality: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a release folder: shards, hierarchy, classes, card, Croissant and citation files, and manifest.
 
@@ -155,6 +160,7 @@ def write_release(
         folder: an empty folder.
         splits: rows by split, sorted by id.
         left_out: images and landmarks left out, by split, for card and manifest.
+        quality: what the card says of the labels' quality, as `quality.quality` gives it.
         source: the folder the images' `file` is relative to; needed when the shards carry the pictures.
 
     Raises:
@@ -179,7 +185,9 @@ def write_release(
     about = {"name": params.name, "version": params.version, "title": params.title or params.name}
     about |= {"about": params.about, "published": params.published}
     described = {**about, "left_out": left_out, "image_bytes": params.image_bytes, **facts}
-    write_text(folder / "README.md", card(described))
+    if quality:
+        write_quality(folder, quality)
+    write_text(folder / "README.md", card({**described, "quality": quality}))
     write_json(folder / "croissant.json", croissant(described, files))
     write_text(folder / "CITATION.cff", citation(described))
     write_json(folder / ".zenodo.json", zenodo(described))
@@ -287,12 +295,15 @@ def _run(params: Export, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs
         rows, validation=params.validation, labelled_only=params.labelled_only, seed=params.seed
     )
     write_csv(folders["release"] / CLASSES_FILE, classes)
-    write_release(folders["release"], splits, hierarchy, params, left_out=left_out, source=inputs.get("source"))
+    report = of_tables(inputs["assignments"], nodes, params.published_labels)
+    source = inputs.get("source")
+    write_release(folders["release"], splits, hierarchy, params, left_out=left_out, source=source, quality=report)
     return {}
 
 
 def _reads(params: Export) -> tuple[Path, ...]:
-    return (params.continues / CLASSES_FILE,) if params.continues else ()
+    before = (params.continues / CLASSES_FILE,) if params.continues else ()
+    return (*before, params.published_labels) if params.published_labels else before
 
 
 STAGE = Stage(

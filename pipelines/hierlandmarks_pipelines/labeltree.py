@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -89,6 +88,35 @@ class LabelView:
         return "root", self.kind, self.label
 
 
+class _Tally:
+    """What is counted of a label, landmark by landmark."""
+
+    def __init__(self) -> None:
+        self.leaves: set[int] = set()
+        self.sources: Counter[str] = Counter()
+        self.types: dict[str, _TypeTally] = {}
+
+    def add(self, leaf: int, space: str, name: str, kind: str, source: str, reason: str, *, each: int) -> None:
+        self.leaves.add(leaf)
+        self.sources[source] += 1
+        tally = self.types.setdefault(kind, _TypeTally(kind or NO_TYPE, reason))
+        tally.counts[space] += 1
+        if name and len(tally.examples) < each:
+            tally.examples[name] = None
+
+
+class _TypeTally:
+    """What is counted of a type; `examples` is a dict for its order."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        self.counts = dict.fromkeys(SPACES, 0)
+        self.examples: dict[str, None] = {}
+
+    def frozen(self) -> Branch:
+        return Branch(self.name, **self.counts, examples=tuple(self.examples), why=self.why)
+
+
 def grow(landmarks: pd.DataFrame, hierarchy: Hierarchy, taxonomy: Taxonomy, each: int = EXAMPLES) -> list[LabelView]:
     """All labels of a hierarchy; those of most landmarks first within each kind.
 
@@ -100,26 +128,31 @@ def grow(landmarks: pd.DataFrame, hierarchy: Hierarchy, taxonomy: Taxonomy, each
 
     Linear in landmarks, but for sorting.
     """
-    codes = hierarchy.label_array(landmarks["node_id"])
-    frame = landmarks.assign(label=codes[:, 1], leaf=codes[:, 0], type=landmarks["type"].replace("", NO_TYPE))
+    labels = hierarchy.names("label")
     rows = hierarchy.to_table().to_pylist()
-    kinds = {row["node_id"]: row["name"] for row in rows}
-    groups = dict(list(frame.groupby("label", sort=False)))
+    names = {row["node_id"]: row["name"] for row in rows}
+    found: dict[int, _Tally] = {code: _Tally() for code in labels}
+    codes = hierarchy.label_array(landmarks["node_id"])
+    columns = (landmarks[name].tolist() for name in ("space", "name", "type", "source", "reason"))
+    for (leaf, label, _), *cells in zip(codes.tolist(), *columns, strict=True):
+        found[label].add(leaf, *cells, each=each)
     views = []
     for node in (row for row in rows if row["level"] == "label"):
-        own = groups.get(node["code"], frame.iloc[:0])
         known = taxonomy.by_id.get(node["node_id"])
+        tally = found[node["code"]]
+        branches = [branch.frozen() for branch in tally.types.values()]
         views.append(
             LabelView(
                 label_id=node["node_id"],
                 label=node["name"],
-                kind=kinds[node["parent_id"]],
+                kind=names[node["parent_id"]],
                 definition=known.definition if known else "",
                 wikidata=known.wikidata if known else "",
-                **_by_space(own),
-                places=int(own["leaf"].nunique()),
-                sources=dict(Counter(own["source"].tolist()).most_common()),
-                types=tuple(_branches(own, each)),
+                train=sum(branch.train for branch in branches),
+                index=sum(branch.index for branch in branches),
+                places=len(tally.leaves),
+                sources=dict(sorted(tally.sources.items(), key=lambda item: (-item[1], item[0]))),
+                types=tuple(sorted(branches, key=lambda branch: (-branch.landmarks, branch.type))),
             )
         )
     return sorted(views, key=_order)
@@ -214,19 +247,6 @@ def find(views: Sequence[LabelView], text: str) -> list[LabelView]:
         known = [*{view.kind for view in views}, *(view.label.strip() for view in views)]
         raise UsageError(f"there is no label {text!r}", do=nearest(plain, known))
     return found
-
-
-def _branches(own: pd.DataFrame, each: int) -> list[Branch]:
-    found = []
-    for name, group in own.groupby("type", sort=True):
-        examples = tuple(dict.fromkeys(n for n in group["name"].head(4 * each) if n))[:each]
-        found.append(Branch(str(name), **_by_space(group), examples=examples, why=str(group["reason"].iloc[0])))
-    return sorted(found, key=lambda branch: (-branch.landmarks, branch.type))
-
-
-def _by_space(own: pd.DataFrame) -> dict[str, Any]:
-    counts = own["space"].value_counts()
-    return {space: int(counts.get(space, 0)) for space in SPACES}
 
 
 def _order(view: LabelView) -> tuple[bool, int, str]:

@@ -202,6 +202,9 @@ def mined(types: int = 6_000, scale: float = 1.0, seed: int = 0) -> dict[str, pa
     )
     ids = _join("Q", _numbers(10_000_000 + np.arange(types)))
     frequency = 1 / np.arange(1, types + 1)
+    total = sum(counts.values())
+    drawn = chance.choice(types, size=(2, total), p=frequency / frequency.sum())  # of a place, not of a landmark
+    typed_places = [chance.random(total) < share for share in (0.9, 0.2)]
     places, stated = [], []
     for space, count in counts.items():
         number = np.arange(count) + (0 if space == "train" else counts["train"] * 4 // 5)  # a fifth of train is in both
@@ -209,8 +212,8 @@ def mined(types: int = 6_000, scale: float = 1.0, seed: int = 0) -> dict[str, pa
         category = _join("http://commons.wikimedia.org/wiki/Category:", titles)
         columns = {"space": pa.repeat(pa.scalar(space), count), "landmark_id": landmark, "category": category}
         places.append(pa.table({**columns, "name": pc.replace_substring(titles, "_", " ")}))
-        rows = np.concatenate([np.flatnonzero(chance.random(count) < share) for share in (0.9, 0.2)])
-        chosen = chance.choice(types, size=len(rows), p=frequency / frequency.sum())
+        rows = np.concatenate([np.flatnonzero(has[number]) for has in typed_places])
+        chosen = np.concatenate([draw[number][has[number]] for draw, has in zip(drawn, typed_places, strict=True)])
         found = pa.table({name: columns[name].take(pa.array(rows)) for name in ("space", "landmark_id")})
         found = found.append_column("type_id", ids.take(pa.array(chosen))).append_column("type", named.take(chosen))
         stated.append(found.group_by(found.column_names, use_threads=False).aggregate([]))

@@ -108,17 +108,51 @@ def status(out: Path, labels: Path | None, rate: int, as_json: bool) -> None:
 
 
 @labels.command()
-@_options(_OUT, _LABELS)
+@click.option("--out", type=_FILE, help="Run folder to assign in; or give --train, --input and --output.")
+@_options(_LABELS)
 @click.option(
-    "--name-threshold", type=float, default=0.8, show_default=True, help="Least confidence of a name's words."
+    "--name-threshold", type=float, default=0.8, show_default=True, help="Least confidence of a name, in a run."
 )
+@click.option(
+    "--train", type=_FILE, help="CSV to learn from: landmark_id, category, hierarchical_label, supercategory."
+)
+@click.option("--input", "landmarks", type=_FILE, help="CSV to label: landmark_id, category, supercategory, location.")
+@click.option("--output", type=_FILE, help="CSV to write.")
+@click.option("--review", type=_FILE, help="With --output: sheet of uncertain landmarks to write.")
+@click.option("--calibration", type=_FILE, help="With --output: CSV of confidence beside what was right, to write.")
+@click.option("--priors", type=_FILE, help="With --output: CSV with labels as frequent as among the landmarks.")
+@click.option("--model", default="auto", show_default=True, help="Text model: a name, a folder, or lexical-ngrams.")
+@click.option("--seed", default=0, show_default=True, help="Of the folds clues are weighed in.")
 @_options(_FORCE, _JSON)
-def assign(out: Path, labels: Path | None, name_threshold: float, force: bool, as_json: bool) -> None:
-    """Give every landmark its label, or none with a reason."""
+def assign(out: Path | None, landmarks: Path | None, force: bool, as_json: bool, **settings: Any) -> None:
+    """Give every landmark its label, or none with a reason: in a run folder, or from one CSV to another."""
+    from hierlandmarks.errors import UsageError
+
+    csvs = (settings["train"], landmarks, settings["output"])
+    if out is None and None not in csvs:
+        _assign_csv(landmarks, as_json, settings)
+    elif out is not None and landmarks is None and settings["output"] is None:
+        _assign_run(out, force, as_json, settings)
+    else:
+        expected = "--out, with --train to learn from; or --train, --input and --output"
+        raise UsageError("it is not clear what to assign", expected=expected)
+
+
+def _assign_csv(landmarks: Any, as_json: bool, settings: dict[str, Any]) -> None:
+    from hierlandmarks_pipelines.assigncsv import Outputs, assign_csv
+
+    outputs = Outputs(settings["output"], settings["review"], settings["calibration"])
+    chosen = {key: settings[key] for key in ("labels", "model", "priors", "seed")}
+    result = assign_csv(settings["train"], landmarks, outputs, **chosen)
+    emit({"made": str(outputs.labels), **asdict(result)}, as_json, f"{outputs.labels}\n{result.text()}")
+
+
+def _assign_run(out: Path, force: bool, as_json: bool, settings: dict[str, Any]) -> None:
     from hierlandmarks_pipelines import assign
     from hierlandmarks_pipelines.run import run_stage
 
-    ran = run_stage(assign.STAGE, assign.AssignParams(name_threshold, labels), out, force=force)
+    chosen = {key: settings[key] for key in ("name_threshold", "labels", "train", "model")}
+    ran = run_stage(assign.STAGE, assign.AssignParams(**chosen), out, force=force)
     _emit_made(out / "tables" / "assignments.parquet", ran, as_json)
 
 
@@ -153,6 +187,22 @@ def show(
         write_text(html, labelview.page(chosen, f"Labels of {out.name}" if out else "Labels and their types"))
     data = {"page": str(html)} if html else {"labels": [asdict(view) for view in chosen]}
     emit(data, as_json, str(html) if html else labelview.text(chosen, tree=tree))
+
+
+@labels.command()
+@click.argument("source", type=_FILE, metavar="RUN|CSV")
+@click.option("--published", type=_FILE, help="CSV of published labels to compare with, named train_… or index_….")
+@click.option("--out", type=_FILE, help="Folder for quality.json and the pictures.")
+@_JSON
+def quality(source: Path, published: Path | None, out: Path | None, as_json: bool) -> None:
+    """How good the labels of a run, or of a CSV that `labels assign` wrote, are: coverage to calibration."""
+    from hierlandmarks_pipelines.quality import read_quality
+    from hierlandmarks_pipelines.qualitycard import text, write_quality
+
+    report = read_quality(source, published)
+    if out:
+        write_quality(out, report)
+    emit(report, as_json, text(report))
 
 
 @labels.command()
