@@ -105,7 +105,8 @@ def test_gradients_are_finite_and_backends_agree(batch: tuple[Tensor, Tensor], d
         value, grad = run(kind(tau=tau, backend="eager"), embeddings, batch[1])
         other, other_grad = run(kind(tau=tau, backend="numba"), embeddings, batch[1])
         assert grad.isfinite().all()
-        assert 0 <= float(value) <= 1
+        # A tied item of lower level is half a step in the rank and a whole one in the H-rank, so SupHAP may pass 0.
+        assert (0 if kind is not SupHAPLoss else -1) <= float(value) <= 1
         rtol = 1e-10 if dtype == torch.float64 else 1e-5
         assert other == pytest.approx(float(value), rel=rtol, abs=rtol)
         assert (other_grad - grad).norm() <= rtol * (grad.norm() + 0.01 / tau)
