@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,8 +229,13 @@ class _Work:
     def _is_written(self, shard: int) -> bool:
         return all(map(is_written, self._paths(shard)))
 
+    @cached_property
+    def _names(self) -> NDArray[np.object_]:
+        names: NDArray[np.object_] = self.dataset.table(["id"])["id"].to_numpy()  # the one column that is needed
+        return names
+
     def _ids(self, rows: NDArray[np.int64]) -> list[str]:
-        return [str(id) for id in self.dataset.images["id"].iloc[rows]]
+        return [str(id) for id in self._names[rows]]
 
     def _write(
         self, shard: int, ids: list[str], parts: list[list[NDArray[np.float32]]], reasons: Mapping[int, str]

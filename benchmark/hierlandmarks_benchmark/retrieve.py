@@ -53,7 +53,7 @@ class Side:
         Raises:
             CorruptInputError: the dataset lacks one of them.
         """
-        found = pd.Index(self.dataset.images["id"]).get_indexer(self.ids[positions])
+        found = pd.Index(self.dataset.table(["id"])["id"].to_pylist()).get_indexer(self.ids[positions])
         if (found < 0).any():
             lost = self.ids[positions][int(np.argmax(found < 0))]
             raise CorruptInputError(f"the dataset has no image {lost} that was embedded", do="embed it again")
