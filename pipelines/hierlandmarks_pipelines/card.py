@@ -78,7 +78,8 @@ def card(facts: Mapping[str, Any]) -> str:
 
     Args:
         facts: `name`, `version`, `title`, `about`, `left_out` (split -> images, landmarks), `quality` (as
-            `quality.quality` gives it, or none), and what `hierlandmarks.overview.overview` counts: `splits`, `tree`, `labels`, `licences`, `sources`, `shared`.
+            `quality.quality` gives it, or none), and what `hierlandmarks.overview.overview` counts: `splits`, `tree`,
+            `labels`, `licences`, `sources`, `shared`.
     """
     splits, labels = facts["splits"], facts["labels"]
     sections = [
