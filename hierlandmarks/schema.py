@@ -159,7 +159,7 @@ ASSIGNMENTS = Table(
         label=_text,
         natural_or_human_made=_text,
         confidence=_float,
-        source=_text,  # decision | name | none
+        source=_text,  # decision | ancestor | name | none, or what learnt clues looked at: name+type …
         runner_up=_text,  # label, "" if none
         reason=_text,  # why this label, or why none, in words
     ),

@@ -16,6 +16,8 @@ from hierlandmarks.schema import ASSIGNMENTS
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import from_rows
 from hierlandmarks_pipelines.ancestry import ancestors, parents_of
+from hierlandmarks_pipelines.guesses import Guess, learn_guess
+from hierlandmarks_pipelines.inherit import INHERITED
 from hierlandmarks_pipelines.labelfiles import (
     LABEL,
     Decision,
@@ -25,8 +27,10 @@ from hierlandmarks_pipelines.labelfiles import (
     label_files,
     read_taxonomy,
 )
-from hierlandmarks_pipelines.nameclues import find_clue, lexicon
+from hierlandmarks_pipelines.nameclues import Clue, find_clue, lexicon
+from hierlandmarks_pipelines.places import leaf_id
 from hierlandmarks_pipelines.wikimedia.reasons import REASONS, TYPED
+from hierlandmarks_pipelines.words import words_file
 
 # How far a decided label can be trusted: all decided types of the landmark agree; they disagree, and the order of the
 # rules below had a reason to prefer one; or only the count of landmarks spoke. An order, not measured shares.
@@ -40,13 +44,18 @@ class AssignParams:
     """Settings of the stage.
 
     Attributes:
-        name_threshold: least confidence at which words of a landmark's name give it a label, where no decided type
-            does; above 1 names are never used.
-        labels: folder with taxonomy.csv; the bundled one when not given.
+        name_threshold: least confidence at which a landmark's name (or whatever else is learnt from) gives it a
+            label, where no decided type does; above 1 none does.
+        labels: folder with taxonomy.csv, words.csv and decisions.csv; the bundled one when not given.
+        train: CSV of labelled landmarks to learn from; without one, words of labels and decided types are looked for
+            at either end of the name.
+        model: text model of the learnt clues, see `encoders.find_encoder`.
     """
 
     name_threshold: float = 0.8
     labels: Path | None = None
+    train: Path | None = None
+    model: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -71,12 +80,14 @@ def assign(
     taxonomy: Taxonomy,
     *,
     name_threshold: float = 0.8,
+    guess: Guess | None = None,
 ) -> pa.Table:
     """Give every landmark the label that the decisions about its types give it.
 
-    Of several decided types the first by these rules decides: a preferred statement before a normal one; one that has
-    not ended before one that has; a type before a class above it; the type of most landmarks; the lowest id. Without
-    a decided type, words of the name may give a label, if they are sure enough; else there is none.
+    A decision about the landmark itself, under the id of its place, comes first. Of several decided types the first by
+    these rules decides: a preferred statement before a normal one; one that has not ended before one that has; a type
+    before a class above it; the type of most landmarks; the lowest id. Without a decided type, `guess` or words of the
+    name may give a label, if they are sure enough; else there is none.
 
     Args:
         categories: a `schema.CATEGORIES` table: the landmarks.
@@ -86,6 +97,7 @@ def assign(
         decisions: the decision that counts, by type id.
         taxonomy: the labels; the id of a decision says which, so names and kinds are today's.
         name_threshold: see `AssignParams`.
+        guess: what was learnt from labelled landmarks, see `guesses.guesser`; without it words of the name are used.
 
     Returns:
         A `schema.ASSIGNMENTS` table, one row a landmark. `type` is the type that decided, or else the first by the
@@ -111,16 +123,26 @@ def assign(
     order = _Order(types, parents_of(subclasses))
     decision_of = cache(lambda type_id, name: find_decision(decisions, type_id, name))
     phrases = lexicon(taxonomy, decisions.values())
-    made = []
+    made: list[dict[str, Any]] = []
+    open_rows: list[dict[str, Any]] = []  # those that a guess may fill
     for landmark in landmarks:
         key = landmark["space"], landmark["landmark_id"]
         found = [_Stated(row, decision_of(row["type_id"], row["type"])) for row in stated.get(key, ())]
         usable = [one for one in found if one.label_id]
-        if usable:
+        itself = decisions.get(leaf_id(landmark))
+        if itself:
+            cells = _by_person(itself, order.sort(found), taxonomy)
+        elif usable:
             cells = _decided(order.sort(usable), order, taxonomy)
         else:
-            cells = _undecided(landmark["name"], order.sort(found), why.get(key, ""), phrases, taxonomy, name_threshold)
+            clue = None if guess else find_clue(landmark["name"], phrases)
+            cells = _undecided(clue, order.sort(found), why.get(key, ""), taxonomy, name_threshold)
         made.append({**landmark, **cells})
+        if guess and not itself and not usable:
+            open_rows.append(made[-1])
+    if guess and open_rows:
+        for row, answer in zip(open_rows, guess(open_rows), strict=True):
+            row.update(_guessed(row, answer, name_threshold))
     return from_rows(made, ASSIGNMENTS)
 
 
@@ -171,6 +193,24 @@ def _types_by_landmark(landmarks: Sequence[Row], types: pa.Table) -> dict[tuple[
     return stated
 
 
+def _by_person(decision: Decision, found: Sequence[_Stated], taxonomy: Taxonomy) -> dict[str, Any]:
+    """What a person decided about the landmark itself."""
+    first = found[0].row if found else {"type_id": "", "type": ""}
+    label = taxonomy.by_id.get(decision.label_id)
+    because = f": {decision.reason}" if decision.reason else ""
+    return {
+        "type_id": first["type_id"],
+        "type": first["type"],
+        "label_id": label.label_id if label else "",
+        "label": label.label if label else "",
+        "natural_or_human_made": label.natural_or_human_made if label else "",
+        "confidence": AGREED if label else 0.0,
+        "source": "decision",
+        "runner_up": "",
+        "reason": f"{decision.reviewer} decided about this landmark{because}",
+    }
+
+
 def _decided(usable: Sequence[_Stated], order: _Order, taxonomy: Taxonomy) -> dict[str, Any]:
     first = usable[0]
     label = taxonomy.by_id[first.label_id]
@@ -178,9 +218,13 @@ def _decided(usable: Sequence[_Stated], order: _Order, taxonomy: Taxonomy) -> di
     if first.decision and first.decision.type_id != first.row["type_id"]:
         reason += f" under the id of its name, {first.decision.type_id}"
     others = [one for one in usable if one.label_id != label.label_id]
-    confidence, runner_up = AGREED, ""
+    confidence, runner_up, source = AGREED, "", "decision"
+    if first.decision and first.decision.reviewer == INHERITED:
+        reason = f"{first.row['type']} has no decision of its own; {first.decision.reason}"
+        confidence, source = PREFERRED, "ancestor"
     if others:
-        why, confidence = order.reason(first.row, others[0].row)
+        why, trust = order.reason(first.row, others[0].row)
+        confidence = min(confidence, trust)
         runner_up = taxonomy.by_id[others[0].label_id].label
         reason += f"; {why}, before {others[0].row['type']} ({runner_up.strip()})"
     return {
@@ -190,25 +234,27 @@ def _decided(usable: Sequence[_Stated], order: _Order, taxonomy: Taxonomy) -> di
         "label": label.label,
         "natural_or_human_made": label.natural_or_human_made,
         "confidence": confidence,
-        "source": "decision",
+        "source": source,
         "runner_up": runner_up,
         "reason": reason,
     }
 
 
+def _guessed(row: Row, cells: Mapping[str, Any], threshold: float) -> dict[str, Any]:
+    """A learnt label where it is sure enough, else it stands as the runner-up, for whoever reviews."""
+    reason = f"{cells['reason']}; {row['reason']}"
+    if cells["label_id"] and cells["confidence"] >= threshold:
+        return {**cells, "reason": reason}
+    return {"runner_up": cells["label"], "confidence": cells["confidence"], "reason": reason}
+
+
 def _undecided(
-    name: str,
-    found: Sequence[_Stated],
-    why: str,
-    phrases: Mapping[str, str],
-    taxonomy: Taxonomy,
-    threshold: float,
+    clue: Clue | None, found: Sequence[_Stated], why: str, taxonomy: Taxonomy, threshold: float
 ) -> dict[str, Any]:
     """A label from the name where that is sure enough, else none."""
     first = found[0].row if found else {"type_id": "", "type": ""}
     cells: dict[str, Any] = {"type_id": first["type_id"], "type": first["type"], "runner_up": ""}
     missing = _why_none(found, why)
-    clue = find_clue(name, phrases)
     if clue and clue.confidence >= threshold:
         label = taxonomy.by_id[clue.label_id]
         return {
@@ -237,20 +283,24 @@ def _why_none(found: Sequence[_Stated], why: str) -> str:
 
 
 def _run(params: AssignParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
+    taxonomy = read_taxonomy(label_files(params.labels)[0])
     assignments = assign(
         inputs["categories"],
         inputs["types"],
         inputs["subclasses"],
         inputs["reasons"],
         decisions_from_table(inputs["decisions"]),
-        read_taxonomy(label_files(params.labels)[0]),
+        taxonomy,
         name_threshold=params.name_threshold,
+        guess=learn_guess(params.train, params.labels, params.model).guess if params.train else None,
     )
     return {"assignments": assignments}
 
 
 def _reads(params: AssignParams) -> tuple[Path, ...]:
-    return label_files(params.labels)[:1]
+    taxonomy, decisions = label_files(params.labels)
+    learnt = (words_file(params.labels), decisions, params.train) if params.train else ()
+    return (taxonomy, *learnt)
 
 
 STAGE = Stage(

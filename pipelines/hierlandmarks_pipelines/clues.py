@@ -131,8 +131,8 @@ def neighbours(encoder: Encoder, taught: Lessons, labels: int) -> Clue:
 
         def opinion(asked: Landmarks) -> Floats:
             cosines = (embed_texts(asked.names, encoder) @ known.T).astype(np.float64)
-            found: Floats = np.exp((cosines - 1) / _TEMPERATURE) @ votes
-            return found / found.sum(axis=1, keepdims=True)
+            found = np.exp((cosines - 1) / _TEMPERATURE) @ votes
+            return np.asarray(found / found.sum(axis=1, keepdims=True))
 
         return opinion
 
@@ -159,7 +159,7 @@ def place_words(labels: int) -> Clue:
             words = counter.transform(asked.places)
             scores = np.asarray(words @ log_p.T) + prior
             shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-            return np.where(words.sum(axis=1) > 0, shares / shares.sum(axis=1, keepdims=True), 0.0)
+            return np.asarray(np.where(words.sum(axis=1) > 0, shares / shares.sum(axis=1, keepdims=True), 0.0))
 
         return opinion
 

@@ -80,10 +80,10 @@ class Assigner:
         return Answers(np.concatenate(chunks) if chunks else np.zeros((0, labels)), sources)
 
     def _sources(self, said: Floats) -> list[str]:
-        spoke = said.any(axis=2)
+        spoke = np.asarray(said.any(axis=2))
         return [
             "+".join(dict.fromkeys(about for about, yes in zip(self.abouts, column, strict=True) if yes))
-            for column in spoke.T
+            for column in spoke.T.tolist()
         ]
 
 

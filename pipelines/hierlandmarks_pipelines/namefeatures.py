@@ -11,10 +11,13 @@ from hierlandmarks_pipelines.words import PREFIX, SUFFIX, Hit, Words, split_word
 _NOTE = re.compile(r"\(([^()]*)\)")
 _YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
 # Words between a head and what it belongs to: `Museum of Flight`, `Torre dei Lamberti`, `Burg am Rhein`.
-_LINKS = frozenset(
-    "of de del della dei degli delle dello du des da do das dos di van von in im am an at na w v en zu zum zur d dell "
-    "bei sur near on".split()
-)
+# fmt: off
+_LINKS = frozenset((
+    "of", "de", "del", "della", "dei", "degli", "delle", "dello", "du", "des", "da", "do", "das", "dos",
+    "di", "van", "von", "in", "im", "am", "an", "at", "na", "w", "v", "en", "zu", "zum", "zur", "d", "dell",
+    "bei", "sur", "near", "on",
+))
+# fmt: on
 _ROOT = 0.5  # a word of n labels counts n ** -_ROOT for each of them
 _MOST_WORDS, _MOST_LANGUAGES = 5, 3
 
@@ -61,9 +64,9 @@ def _of_body(body: Sequence[str], words: Words) -> Iterator[Feature]:
         yield from _of_hit(hit, _place(hit, head, len(body)))
         yield from ((f"language {code}", 0.3) for code in hit.entry.languages[:_MOST_LANGUAGES])
     before_link = [hit for hit in hits if hit.end <= head]
-    for which, hit in (("first", hits[:1]), ("final", hits[-1:]), ("head", before_link[-1:])):
-        for one in hit:
-            yield from ((f"{which} {label}", weight) for label, weight in _shares(one))
+    for which, chosen in (("first", hits[:1]), ("final", hits[-1:]), ("head", before_link[-1:])):
+        for hit in chosen:
+            yield from ((f"{which} {label}", weight) for label, weight in _shares(hit))
     if not hits:
         yield "no known word", 1.0
     yield f"{min(len(body), _MOST_WORDS)} words", 0.5

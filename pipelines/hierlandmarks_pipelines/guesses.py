@@ -1,0 +1,189 @@
+"""Labelled landmarks in a CSV to guesses about others: the bridge between tables and what is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hierlandmarks.errors import TableError
+from hierlandmarks.tables import read_csv
+from hierlandmarks.titles import PREFIX, category_title
+from hierlandmarks_pipelines.calibration import Reliability, reliability
+from hierlandmarks_pipelines.clues import Ints, Landmarks
+from hierlandmarks_pipelines.encoders import find_encoder
+from hierlandmarks_pipelines.labelfiles import Decision, Taxonomy, effective, label_files, read_decisions, read_taxonomy
+from hierlandmarks_pipelines.learn import Answers, Assigner, default_clues, learn, with_frequencies
+from hierlandmarks_pipelines.words import read_words, split_words, words_file
+
+Row = Mapping[str, Any]
+Guess = Callable[
+    [Sequence[Row]], Sequence[Mapping[str, Any]]
+]  # landmarks -> cells of `schema.ASSIGNMENTS`, one dict each
+
+ASKED = ("landmark_id", "category")
+OPTIONAL = ("supercategory", "location")
+LABELLED = (*ASKED, "hierarchical_label")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What was learnt from a CSV, and how good it is.
+
+    Attributes:
+        taxonomy: the labels; codes are places in `taxonomy.labels`.
+        decisions: the decision that counts, by type id.
+        assigner: gives probabilities.
+        codes: the labels learnt from.
+    """
+
+    taxonomy: Taxonomy
+    decisions: Mapping[str, Decision]
+    assigner: Assigner
+    codes: Ints
+
+    @property
+    def calibration(self) -> Reliability:
+        """Confidences beside what was right, cross-validated on the landmarks learnt from."""
+        held_out = self.assigner.held_out
+        return reliability(held_out.max(axis=1), held_out.argmax(axis=1) == self.codes)
+
+    def guess(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Cells for landmarks, given `name` and, where known, `type` and `location`."""
+        landmarks = Landmarks(*([row.get(key, "") for row in rows] for key in ("name", "type", "location")))
+        answers = self.assigner.ask(landmarks)
+        order = answers.order[:, :2]
+        count = len(self.codes)
+        return [
+            self._cells(answers, i, order[i], count) if _says_anything(landmarks, i) else dict(_NOTHING)
+            for i in range(len(rows))
+        ]
+
+    def _cells(self, answers: Answers, row: int, best: Ints, count: int) -> dict[str, Any]:
+        label, other = (self.taxonomy.labels[code] for code in best)
+        sure = float(round(answers.probabilities[row, best[0]], 4))
+        source = answers.sources[row]
+        return {
+            "label_id": label.label_id,
+            "label": label.label,
+            "natural_or_human_made": label.natural_or_human_made,
+            "confidence": sure,
+            "source": source,
+            "runner_up": other.label,
+            "reason": f"{source} says {label.label.strip()}, as learnt from {count} labelled landmarks",
+        }
+
+
+_NOTHING = {
+    **dict.fromkeys(("label_id", "label", "natural_or_human_made", "runner_up"), ""),
+    "confidence": 0.0,
+    "source": "none",
+    "reason": "neither name nor type nor place is known",
+}
+
+
+def learn_guess(
+    train: Path, labels: Path | None = None, model: str = "auto", *, priors: Path | None = None, seed: int = 0
+) -> Learnt:
+    """Learn from a CSV of labelled landmarks.
+
+    Args:
+        train: columns landmark_id, category, hierarchical_label, and where there are any supercategory and location;
+            rows with an empty label are passed over.
+        labels: folder with taxonomy.csv, decisions.csv and words.csv; the bundled one when None.
+        model: text model, see `encoders.find_encoder`.
+        priors: CSV with a column hierarchical_label in which labels are as frequent as among the landmarks to be
+            asked about; as frequent as in `train` when None.
+        seed: of the folds in which the clues are weighed against each other.
+
+    Raises:
+        MissingDataError, TableError: a file is missing or wrong; the message names file and row.
+    """
+    taxonomy_path, decisions_path = label_files(labels)
+    taxonomy = read_taxonomy(taxonomy_path)
+    decisions = effective(read_decisions(decisions_path, taxonomy))
+    words = read_words(words_file(labels), taxonomy)
+    landmarks, codes = read_labelled(train, taxonomy)
+    frequencies = np.bincount(read_labels(priors, taxonomy), minlength=len(taxonomy.labels)) if priors else None
+    known = [decisions[key] for key in sorted(decisions)]
+    clues = default_clues(taxonomy, known, words, find_encoder(model))
+    assigner = learn(landmarks, codes, len(taxonomy.labels), clues, seed=seed)
+    if frequencies is not None:
+        assigner = with_frequencies(assigner, frequencies)
+    return Learnt(taxonomy, decisions, assigner, codes)
+
+
+def read_labelled(path: Path, taxonomy: Taxonomy) -> tuple[Landmarks, Ints]:
+    """Labelled landmarks of a CSV and their label codes; see `learn_guess`.
+
+    Raises:
+        MissingDataError, TableError: no such file, a column or id missing, an id twice, an unknown label, no labels.
+    """
+    table = read_csv(path, LABELLED, key=("landmark_id",), optional=OPTIONAL)
+    codes = _codes(path, table["hierarchical_label"].to_pylist(), taxonomy)
+    rows = [row for row, code in zip(table.to_pylist(), codes, strict=True) if code >= 0]
+    return to_landmarks(rows), codes[codes >= 0]
+
+
+def read_labels(path: Path, taxonomy: Taxonomy) -> Ints:
+    """The label codes of a CSV's filled cells of hierarchical_label.
+
+    Raises:
+        MissingDataError, TableError: as `read_labelled`.
+    """
+    table = read_csv(path, ("hierarchical_label",))
+    codes = _codes(path, table["hierarchical_label"].to_pylist(), taxonomy)
+    return codes[codes >= 0]
+
+
+def read_asked(path: Path) -> list[dict[str, str]]:
+    """Landmarks to give labels to: landmark_id, category, and `supercategory` and `location` ("" where not known).
+
+    Raises:
+        MissingDataError, TableError: no such file, a column or id missing, an id twice.
+    """
+    rows: list[dict[str, str]] = read_csv(path, ASKED, key=("landmark_id",), optional=OPTIONAL).to_pylist()
+    return rows
+
+
+def landmark_name(category: str) -> str:
+    """The name in a `category` cell: the title of its address, or the cell itself where it is no address.
+
+    >>> landmark_name("http://commons.wikimedia.org/wiki/Category:Ch%C3%A2teau_d%27If")
+    "Château d'If"
+    >>> landmark_name("Château d'If")
+    "Château d'If"
+    """
+    title = category_title(category).removeprefix(PREFIX)
+    return title or ("" if "//" in category else category.strip())
+
+
+def to_landmarks(rows: Sequence[Row]) -> Landmarks:
+    """Rows with category, supercategory and location as clues see them."""
+    return Landmarks(
+        [landmark_name(row["category"]) for row in rows],
+        [row["supercategory"] for row in rows],
+        [row["location"] for row in rows],
+    )
+
+
+def _codes(path: Path, texts: Sequence[str], taxonomy: Taxonomy) -> Ints:
+    """Label codes, -1 for empty cells."""
+    place = {label.label_id: code for code, label in enumerate(taxonomy.labels)}
+    codes = np.full(len(texts), -1, dtype=np.int64)
+    for i, text in enumerate(texts):
+        label = taxonomy.find(text) if text.strip() else None
+        if label is not None:
+            codes[i] = place[label.label_id]
+        elif text.strip():
+            raise TableError(f"{path} row {i + 2}: there is no label {text!r}", do=taxonomy.advice(text))
+    if not (codes >= 0).any():
+        raise TableError(f"{path} has no labelled row", expected="hierarchical_label filled in some")
+    return codes
+
+
+def _says_anything(landmarks: Landmarks, row: int) -> bool:
+    return any(split_words(column[row]) for column in (landmarks.names, landmarks.types, landmarks.places))
