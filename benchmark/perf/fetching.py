@@ -82,13 +82,17 @@ def write_tar(path: Path, scale: float) -> None:
 
 
 def download(scale: float) -> Rows:
-    """curl, curl with the two checksums after it, and fetch_file, which has them at the end; in turn."""
+    """curl, curl with the two checksums after it, and fetch_file, which has them at the end; in turn.
+
+    As for a tar, the MD5 is known beforehand. None of them waits for the disk: `fetch` does so before its record.
+    """
+    from hierlandmarks.digests import digest
     from hierlandmarks.fetch import fetch_file
 
     with tempfile.TemporaryDirectory() as folder:
         served, there = Path(folder, "served.tar"), Path(folder, "there.tar")
         write_tar(served, scale)
-        size = served.stat().st_size
+        size, md5 = served.stat().st_size, digest(served)[0]
         server = subprocess.Popen([sys.executable, "-c", SERVER, str(served)], stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}/a.tar"
@@ -98,7 +102,7 @@ def download(scale: float) -> Rows:
                 taken["curl"].append(seconds(lambda: subprocess.run(["curl", "-sf", "-o", there, url], check=True)))
                 taken["checks"].append(seconds(lambda: check(there)))
                 there.unlink()
-                taken["ours"].append(seconds(lambda: fetch_file([url], there)))
+                taken["ours"].append(seconds(lambda: fetch_file([url], there, md5=[md5])))
                 there.unlink()
                 os.sync()
         finally:
@@ -251,6 +255,7 @@ PARTS = {"download": download, "index": index, "tables": tables, "mining": minin
 def alone(part: str, scale: float, folder: Path) -> Rows:
     """Run a part in a process of its own."""
     environment = {**os.environ, "FETCHING_ROOT": str(folder), "PYTHONPATH": os.pathsep.join(PATHS)}
+    environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as the command line does
     command = [sys.executable, __file__, "--part", part, "--scale", str(scale)]
     found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     rows: Rows = json.loads(found.stdout.splitlines()[-1])

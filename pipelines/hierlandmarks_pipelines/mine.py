@@ -109,33 +109,36 @@ def mine_in_parts(categories: pa.Table, client: Client, *, depth: int = DEPTH, b
     """As `mine`, holding of each landmark only where its category leads: some hundred bytes."""
     if depth < 0:
         raise UsageError("depth is out of range", got=depth, expected="0 or more")
-    titles = pa.chunked_array(
-        [pa.array(map(category_title, part["category"].to_pylist()), pa.string()) for part in slices(categories)],
-        pa.string(),
-    )
-    routes = find_routes(client, pc.unique(titles), by_name=by_name)
+    routes = find_routes(client, pc.unique(_titles(categories)), by_name=by_name)
     classes = _Classes(client)
     stated = pc.unique(pc.struct_field(pc.list_flatten(routes["types"]), "item")).to_pylist()
     closure = close(classes.load(stated, "naming types"), classes.parents, depth)
     return Mined(
         subclasses=from_rows(_edge_rows(closure, classes), schema.SUBCLASSES),
         cycles=from_rows(_cycle_rows(closure), schema.CYCLES),
-        parts=_types_and_reasons(categories.append_column("title", titles), routes, classes),
+        parts=_types_and_reasons(categories, routes, classes),
     )
+
+
+def _titles(categories: pa.Table) -> pa.ChunkedArray:
+    """The title of every landmark's category."""
+    parts = (map(category_title, part["category"].to_pylist()) for part in slices(categories))
+    return pa.chunked_array([pa.array(part, pa.string()) for part in parts], pa.string())
 
 
 def _types_and_reasons(landmarks: pa.Table, routes: pa.Table, classes: _Classes) -> Iterator[tuple[pa.Table, pa.Table]]:
     """The two tables over landmarks, a slice at a time."""
     routes = routes.combine_chunks()
-    places = pc.index_in(landmarks["title"], value_set=routes["title"].combine_chunks())
-    landmarks = landmarks.select(["space", "landmark_id", "category", "title"]).append_column("place", places)
+    places = pc.index_in(_titles(landmarks), value_set=routes["title"].combine_chunks())
+    landmarks = landmarks.select(["space", "landmark_id", "category"]).append_column("place", places)
     order = pc.sort_indices(landmarks, [("space", "ascending"), ("landmark_id", "ascending")])
     for rows in slices(pa.table({"row": order})):
         part = landmarks.take(rows["row"])
         found = routes.take(part["place"]).to_pylist()
+        part = part.set_column(3, "title", _titles(part))
         types: list[dict[str, Any]] = []
         reasons: list[dict[str, Any]] = []
-        for landmark, route in zip(part.drop_columns(["place"]).to_pylist(), found, strict=True):
+        for landmark, route in zip(part.to_pylist(), found, strict=True):
             own, reason = _type_rows(landmark, route, classes)
             types += own
             reasons.append({**landmark, "reason": reason})

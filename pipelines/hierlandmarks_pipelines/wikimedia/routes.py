@@ -45,8 +45,9 @@ def find_routes(client: Client, titles: pa.Array, *, by_name: bool = True) -> pa
     Returns:
         A table like `ROUTES`, one row for each title that may be asked for, sorted.
     """
-    ordered = titles.take(pc.sort_indices(titles))
-    asked = (title for title in map(str, ordered) if title and is_valid(title))  # one at a time, of so many
+    order = pa.table({"row": pc.sort_indices(titles)})
+    ordered = (title for rows in slices(order) for title in titles.take(rows["row"]).to_pylist())
+    asked = (title for title in ordered if title and is_valid(title))
     parts = [_follow(client, chunk, by_name) for chunk in batches(asked, CHUNK)]
     return pa.concat_tables([ROUTES.empty_table(), *parts])
 
