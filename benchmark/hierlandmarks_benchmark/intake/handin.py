@@ -27,6 +27,7 @@ from hierlandmarks_benchmark.provenance import provenance
 from hierlandmarks_benchmark.submit import Submit, submit
 
 BASELINE = "baseline:"
+RANKED = "rankings"  # the source of entries whose lists were handed in, and are kept as they are
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Handed:
     @property
     def kind(self) -> str:
         """Which of the three."""
-        return "rankings" if self.rankings else "embeddings" if self.embeddings else "model"
+        return RANKED if self.rankings else "embeddings" if self.embeddings else "model"
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def hand_in(
         about: what is said of it.
         truth: of the track.
         out: the folder of submissions.
-        params: how much goes with the entry.
+        params: how much goes with the entry; of lists that were handed in, all of them.
 
     Returns:
         The folder of the entry, and its report.
@@ -136,6 +137,9 @@ def hand_in(
         HierlandmarksError: see `read_handed` and `submit`; nothing is written then.
     """
     check_name(about.name)
+    params = params or Submit()
+    if handed.kind == RANKED:
+        params = replace(params, keep=truth.depth)
     rankings, inputs = read_handed(handed, truth)
     report = score(rankings, truth)
     about = replace(about, model=about.model or handed.model or about.name)

@@ -10,20 +10,21 @@ from hierlandmarks.metrics.columns import BINARY, GRADED
 from hierlandmarks.params import to_mapping
 from hierlandmarks_benchmark.entries import RANKINGS, Entry, read_entries
 from hierlandmarks_benchmark.intake.evaluated import SAID, write
+from hierlandmarks_benchmark.intake.handin import RANKED
 from hierlandmarks_benchmark.intake.kept import as_deep, check_scores, is_whole, read_kept
 from hierlandmarks_benchmark.intake.lists import Rankings
 from hierlandmarks_benchmark.intake.rankings import read_rankings
 from hierlandmarks_benchmark.intake.score import OFFICIAL, score
 from hierlandmarks_benchmark.intake.truth import GroundTruth
-from hierlandmarks_benchmark.submit import EVALUATION, Submit
+from hierlandmarks_benchmark.submit import Submit
 
 
 def rescore(submissions: Path, truth: GroundTruth) -> dict[str, str]:
     """Score every entry of a track again and put it in its own place; the log gets a line for each.
 
-    An entry whose scores are those of this ground truth already is checked and left as it is. An entry of an evaluation
-    may keep fewer results than the track counts: its scores are then checked as far as those go, and it cannot be
-    brought to another ground truth.
+    An entry whose scores are those of this ground truth already is checked and left as it is. An entry may keep
+    fewer results than were ranked and the track counts: its scores are then checked as far as those go, and it cannot
+    be brought to another ground truth.
 
     Args:
         submissions: folder of entries.
@@ -46,9 +47,9 @@ def _rescore(entry: Entry, submissions: Path, truth: GroundTruth) -> str:
     meta, path = entry.meta, submissions / entry.meta.name / RANKINGS
     if not path.is_file():
         return "cannot be rescored: it holds no rankings"
-    # lists that were handed in may end early, those of an evaluation only where it kept no more
-    rankings = read_kept(path, truth) if meta.source == EVALUATION else read_rankings(path, truth)
-    if meta.source == EVALUATION and not is_whole(rankings, truth):
+    # lists that were handed in may end early; all others rank everything, and end where no more was kept
+    rankings = read_rankings(path, truth) if meta.source == RANKED else read_kept(path, truth)
+    if meta.source != RANKED and not is_whole(rankings, truth):
         return _check(entry, rankings, truth, str(path))
     if _is_current(entry, truth) and _same_scores(entry, rankings, truth):
         return "up to date"

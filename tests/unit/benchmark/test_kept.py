@@ -19,7 +19,7 @@ from hierlandmarks_benchmark.intake.truth import GroundTruth
 from hierlandmarks_benchmark.leaderboard import read_board
 from hierlandmarks_benchmark.submit import Submit, submit
 from tests.board import edit_file, edit_meta, make_evaluation, make_release
-from tests.handin import truth_of
+from tests.handin import ranked, truth_of, write_csv
 
 NOTHING = {"by": "", "link": "", "contamination": ""}
 
@@ -112,6 +112,25 @@ def test_a_short_entry_cannot_be_brought_to_another_ground_truth(
         "cannot be rescored: it keeps 4 results a query, and h_ap counts 24; submit it again from its embeddings"
     )
     assert (home / "meta.yaml").read_bytes() == before
+
+
+def test_what_was_handed_in_as_lists_is_kept_whole_and_what_was_ranked_may_be_cut(
+    drawn: Path, truth: GroundTruth, tmp_path: Path
+) -> None:
+    lists = {query: images[:5] for query, images in ranked(truth).items()}
+    given = ["--track", tmp_path / "tiny.yaml", "--release", drawn, "--out", tmp_path / "s", "--keep", 3]
+    for name, more in {
+        "lists": ("--rankings", write_csv(tmp_path / "a.csv", lists)),
+        "chance": ("--model", "baseline:random"),
+    }.items():
+        assert cli.run(["bench", "submit", *map(str, [*given, "--name", name, *more])]) == 0
+    kept = {
+        n: pq.read_table(tmp_path / "s" / n / "rankings.parquet")["images"].to_pylist() for n in ("lists", "chance")
+    }
+    assert {name: {len(images) for images in found} for name, found in kept.items()} == {"lists": {5}, "chance": {3}}
+    said = rescore(tmp_path / "s", truth)
+    assert said["lists"] == "up to date"
+    assert said["chance"].startswith("up to date: it keeps 3 results a query, which decide")
 
 
 def test_a_track_that_counts_fewer_results_takes_a_short_evaluation(
