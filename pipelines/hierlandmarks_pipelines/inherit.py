@@ -5,7 +5,7 @@ walking up, every way ends at the first class with a decision, and all labels fo
 dropped does not tell and neither agrees nor disagrees. Where labels differ, a person has to decide.
 
 Leaving out one class of the bundled world "mini" at a time and inheriting instead gives the label that people chose
-for 35 of the 39 that inherit one (`tests/integration/test_inherit.py`), so a decision of the type's own always wins.
+for 35 of the 39 that inherit one (`tests/unit/pipelines/test_inherit.py`), so a decision of the type's own always wins.
 """
 
 from __future__ import annotations
