@@ -125,6 +125,7 @@ class Streamed:
             prefetch_factor=AHEAD if self._workers else None,
             collate_fn=_same,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # else it would draw from the global one, and a run that goes on would differ
         )
         return self.clock.watch(self._counted(loader))
 

@@ -46,6 +46,8 @@ SETTINGS = (
     "checkpoint.steps=2",
     "data.validate_every=2",
     "augmentation.flip=0.5",
+    "data.in_memory=never",
+    "data.workers=0",
 )
 
 
@@ -115,7 +117,7 @@ def stopped(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_a_checkpoint_of_another_recipe_is_refused_naming_the_keys(world: Path, stopped: Path) -> None:
-    other = load_recipe(str(world / "recipe.yaml"), ["optimiser.learning_rate=0.5", "seed=9", "data.workers=0"])
+    other = load_recipe(str(world / "recipe.yaml"), ["optimiser.learning_rate=0.5", "seed=9", "data.workers=1"])
     with pytest.raises(UsageError) as caught:
         train(world / "release", other, stopped)
     message = str(caught.value)
