@@ -326,7 +326,10 @@ def read_csv(
         check_unique(table, key, str(path), first_row=2)
     blank_column = pa.array([""] * table.num_rows, pa.string())
     wanted = [*columns, *(name for name in optional if name not in columns)]
-    return pa.table({name: table[name] if name in names else blank_column for name in wanted})
+    kept = pa.table({name: table[name] if name in names else blank_column for name in wanted})
+    del table
+    pa.default_memory_pool().release_unused()  # what parsing took, which for GLDv2 is as much as the columns
+    return kept
 
 
 def _parse_csv(path: Path) -> pa.Table:

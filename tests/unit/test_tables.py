@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hierlandmarks import tableparts, tables
 from hierlandmarks.errors import ChecksumError, MissingDataError, TableError
-from hierlandmarks.schema import CATEGORIES
+from hierlandmarks.schema import CATEGORIES, REASONS
+from hierlandmarks.tableparts import csv_in_parts, table_in_parts
 from hierlandmarks.tables import (
     atomic_folder,
     atomic_path,
@@ -156,3 +159,43 @@ def test_atomic_folder_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
         fail()
     assert [p.name for p in folder.iterdir()] == ["b"]
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_table_in_parts_is_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tableparts, "ROW_GROUP", 4)
+    monkeypatch.setattr(tables, "ROW_GROUP", 4)
+    rows = [{"space": "train", "landmark_id": f"{n:02d}", "category": f'a "{n}"', "reason": "typed"} for n in range(11)]
+    whole = from_rows(rows, REASONS)
+    write_table(tmp_path / "whole.parquet", whole, REASONS, {})
+    write_csv(tmp_path / "whole.csv", whole)
+    columns = REASONS.schema.names
+    with (
+        table_in_parts(tmp_path / "parts.parquet", REASONS, {}) as add,
+        csv_in_parts(tmp_path / "parts.csv", columns) as add_csv,
+    ):
+        for start, length in ((0, 3), (3, 0), (3, 6), (9, 2)):
+            add(whole.slice(start, length))
+            add_csv(whole.slice(start, length))
+    assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert read_table(tmp_path / "parts.parquet", REASONS).equals(whole)
+    facts = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "parts")]
+    assert facts[0]["content_hash"] == facts[1]["content_hash"]
+    assert facts[1]["rows"] == 11
+    assert pq.read_metadata(tmp_path / "parts.parquet").num_row_groups == 3
+
+
+def test_parts_come_in_order_or_leave_nothing(tmp_path: Path) -> None:
+    rows = [{"space": "train", "landmark_id": str(n), "category": "", "reason": "typed"} for n in range(4)]
+    part = from_rows(rows, REASONS)
+
+    def twice() -> None:
+        with table_in_parts(tmp_path / "t.parquet", REASONS, {}) as add:
+            add(part)
+            add(part)
+
+    with pytest.raises(TableError, match="does not come after the one before"):
+        twice()
+    assert list(tmp_path.iterdir()) == []
+    with table_in_parts(tmp_path / "t.parquet", REASONS, {}):
+        pass
+    assert read_table(tmp_path / "t.parquet", REASONS).num_rows == 0
