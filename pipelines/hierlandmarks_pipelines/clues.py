@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -101,18 +102,21 @@ def whole_name(words: Words, encoder: Encoder, taught: Lessons, labels: int) -> 
 
 
 def whole_type(words: Words, encoder: Encoder, taught: Lessons, labels: int) -> Clue:
-    """The same model asked about the name of the landmark's type; nothing where there is none."""
+    """The same model asked about the name of the landmark's type; nothing where there is none.
+
+    It is learnt when first asked about a type, so that landmarks without types do not pay for it.
+    """
     learn_names = _whole(words, encoder, taught, labels)
 
     def learn(landmarks: Landmarks, codes: Ints) -> Opinion:
-        by_name = learn_names(landmarks, codes)
+        by_name = cache(lambda: learn_names(landmarks, codes))
 
         def opinion(asked: Landmarks) -> Floats:
             known = np.array([bool(split_words(text)) for text in asked.types])
             found = np.zeros((len(known), labels))
             if known.any():
                 named = asked.take(np.flatnonzero(known))
-                found[known] = by_name(Landmarks(named.types, named.types, named.places))
+                found[known] = by_name()(Landmarks(named.types, named.types, named.places))
             return found
 
         return opinion
