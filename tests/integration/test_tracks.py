@@ -77,7 +77,7 @@ def test_photos_are_the_version_their_track_pins(root: Path, shared: Path, tmp_p
         row.entry.meta.name: row.entry.scores["h_ap"].value or 0
         for row in read_board(tmp_path / "submissions").rankings[0].rows
     }
-    assert scores["oracle"] == 1
+    assert 0.9 < scores["oracle"] < 1  # by level: proportional relevance is not monotone where a label is large
     assert scores["random"] < 0.3
 
 
