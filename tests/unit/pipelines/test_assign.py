@@ -6,6 +6,7 @@ import pytest
 
 from hierlandmarks.errors import TableError, UsageError
 from hierlandmarks_pipelines.assign import AGREED, COUNTED, PREFERRED, STAGE, AssignParams, assign
+from hierlandmarks_pipelines.inherit import INHERITED
 from hierlandmarks_pipelines.labelfiles import decisions_table
 from hierlandmarks_pipelines.nameclues import END, NOTE, START, find_clue, lexicon
 from tests.labelworld import (
@@ -200,6 +201,48 @@ def test_a_name_never_overrules_a_decision():
 def test_below_the_threshold_a_name_gives_nothing():
     assert give(name="Neely Castle", name_threshold=END)["source"] == "name"
     assert give(name="Neely Castle", name_threshold=END + 0.01)["source"] == "none"
+
+
+# -- decisions about one landmark, inherited ones, guesses --
+
+
+def test_a_decision_about_the_landmark_itself_comes_first():
+    itself = decide("Somewhere", CASTLE, reason="seen", key="commons:Somewhere")
+    row = give(stated(0, "lake", rank="preferred"), decisions=DECISIONS | decided(itself))
+    assert (row["label"], row["source"], row["confidence"], row["type"]) == (
+        "castle / fort",
+        "decision",
+        AGREED,
+        "lake",
+    )
+    assert row["reason"] == "ann decided about this landmark: seen"
+    dropped = decided(decide("Somewhere", None, key="commons:Somewhere"))
+    row = give(stated(0, "lake"), decisions=DECISIONS | dropped)
+    assert (row["label"], row["source"], row["confidence"]) == ("", "decision", 0.0)
+
+
+def test_an_inherited_decision_is_an_ancestor_s():
+    above = decide("oratory", CHURCH, reviewer=INHERITED, reason="inherited from chapel (hl:chapel)")
+    row = give(stated(0, "oratory"), decisions=DECISIONS | decided(above))
+    assert (row["label"], row["source"], row["confidence"]) == ("church", "ancestor", PREFERRED)
+    assert row["reason"] == "oratory has no decision of its own; inherited from chapel (hl:chapel)"
+
+
+@pytest.mark.parametrize(("threshold", "label", "runner_up"), [(0.6, "lake", "church"), (0.8, "", "lake")])
+def test_a_guess_fills_what_no_decision_settles(threshold, label, runner_up):
+    asked = []
+
+    def guess(rows):
+        asked.extend(row["name"] for row in rows)
+        cells = {"label_id": LAKE.label_id, "label": "lake", "natural_or_human_made": "natural", "confidence": 0.7}
+        return [cells | {"source": "name", "runner_up": "church", "reason": "the name says lake"} for _ in rows]
+
+    row = give(name="Chapel", guess=guess, name_threshold=threshold)
+    assert asked[0] == "Chapel"
+    assert (row["label"], row["runner_up"], row["confidence"]) == (label, runner_up, 0.7)
+    assert row["source"] == ("name" if label else "none")
+    assert row["reason"] == "the name says lake; no type is known"
+    assert give(stated(0, "chapel"), guess=guess)["source"] == "decision"
 
 
 # -- bad input --
