@@ -22,6 +22,7 @@ from hierlandmarks.digests import digest
 from hierlandmarks.errors import ChecksumError, CorruptInputError, HierlandmarksError, IncompleteError, UsageError
 from hierlandmarks.fetch import Fetched, Manners, fetch_file, file_patience
 from hierlandmarks.network import refuse_offline
+from hierlandmarks.parts import BusyError
 from hierlandmarks.progress import say
 from hierlandmarks.releases import home
 from hierlandmarks.tables import read_json, write_json
@@ -182,9 +183,16 @@ def fetch_order(order: Order, *, jobs: int = 2, manners: Manners | None = None) 
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    _raise_first(failures, len(order.files))
-    done = {path: future.result() for path, future in futures.items()}
-    return [done.get(item.path, item) for item in items]
+    theirs = {path for path, error in failures.items() if _is_done_elsewhere(order.root, path, error)}
+    _raise_first({path: error for path, error in failures.items() if path not in theirs}, len(order.files))
+    done = {path: future.result() for path, future in futures.items() if path not in theirs}
+    pairs = zip(order.files, items, strict=True)
+    return [_inspect(order, file) if file.path in theirs else done.get(item.path, item) for file, item in pairs]
+
+
+def _is_done_elsewhere(root: Path, path: str, error: BaseException) -> bool:
+    """Whether another process was fetching a file, and has finished by now."""
+    return isinstance(error, BusyError) and bool(read_record(root, path))
 
 
 def _is_done(root: Path, file: RemoteFile, item: Item) -> bool:

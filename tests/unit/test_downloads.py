@@ -12,6 +12,7 @@ import tarfile
 import pytest
 
 import hierlandmarks as hl
+from hierlandmarks import downloads
 from hierlandmarks.catalog import find_dataset, parse_shards, select
 from hierlandmarks.cli import run
 from hierlandmarks.downloads import fetch_order, inspect_order, make_order, read_md5, read_record
@@ -27,6 +28,7 @@ from hierlandmarks.errors import (
 from hierlandmarks.extraction import extract_tars
 from hierlandmarks.fetch import Manners
 from hierlandmarks.network import Patience
+from hierlandmarks.parts import BusyError
 from hierlandmarks.tarindex import find_index, keep_index, read_ids
 from tests.faults.servers import FileServer, make_tar, serving
 
@@ -153,6 +155,27 @@ def test_one_bad_file_does_not_cost_the_others(server, tmp_path):
     with pytest.raises(ChecksumError, match="wrong checksum"):
         fetch_order(order, manners=QUICK)
     assert not (tmp_path / "test/images_000.tar").exists()
+
+
+def test_a_file_that_another_process_fetched_meanwhile_is_there(server, tmp_path, monkeypatch):
+    order = make_order("gldv2", tmp_path, ["images"], splits=["test"], shards="0", base_url=server.url)
+    elsewhere = downloads.fetch_file
+
+    def finished(*arguments, **settings):
+        monkeypatch.setattr(downloads, "fetch_file", elsewhere)
+        fetch_order(order, manners=QUICK)  # the other process
+        raise BusyError("another process is fetching it")
+
+    monkeypatch.setattr(downloads, "fetch_file", finished)
+    assert [(item.path, item.state) for item in fetch_order(order, manners=QUICK)] == [("test/images_000.tar", "there")]
+
+    def busy(*arguments, **settings):
+        raise BusyError("another process is fetching it")
+
+    shutil.rmtree(tmp_path)
+    monkeypatch.setattr(downloads, "fetch_file", busy)
+    with pytest.raises(IncompleteError, match="another process is fetching it"):
+        fetch_order(order, manners=QUICK)
 
 
 def test_a_second_checksum_on_record_is_accepted_and_said(server, tmp_path, capsys, monkeypatch):
