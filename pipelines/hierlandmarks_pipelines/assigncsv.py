@@ -17,6 +17,7 @@ from hierlandmarks.tables import from_rows, write_csv, write_text
 from hierlandmarks_pipelines.assign import assign
 from hierlandmarks_pipelines.doubts import doubtful
 from hierlandmarks_pipelines.guesses import Learnt, landmark_name, learn_guess, read_asked
+from hierlandmarks_pipelines.photogallery import Photos
 from hierlandmarks_pipelines.reviewsheet import write_sheet
 from hierlandmarks_pipelines.typeids import type_id
 from hierlandmarks_pipelines.words import split_words
@@ -73,6 +74,7 @@ def assign_csv(
     labels: Path | None = None,
     model: str = "auto",
     priors: Path | None = None,
+    photos: Photos | None = None,
     seed: int = 0,
 ) -> Outcome:
     """Learn from one CSV, label the landmarks of another.
@@ -81,7 +83,7 @@ def assign_csv(
     Where nothing is known, not even a name, the cells stay empty.
 
     Args:
-        train, labels, model, priors, seed: see `guesses.learn_guess`.
+        train, labels, model, priors, photos, seed: see `guesses.learn_guess`.
         landmarks: columns landmark_id, category, and where there are any supercategory and location.
         outputs: where to.
 
@@ -92,7 +94,7 @@ def assign_csv(
     if outputs.labels.resolve() in (train.resolve(), landmarks.resolve()):
         raise UsageError("--output would replace what is read", got=outputs.labels, do="name another file")
     asked = read_asked(landmarks)
-    learnt = learn_guess(train, labels, model, priors=priors, seed=seed)
+    learnt = learn_guess(train, labels, model, priors=priors, photos=photos, seed=seed)
     table = label_landmarks(asked, learnt)
     _write_labels(outputs.labels, [row["landmark_id"] for row in asked], table)
     if outputs.review:

@@ -7,7 +7,7 @@ A clue is open to more: whatever can turn landmarks into rows of probabilities (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -38,15 +38,22 @@ class Landmarks:
         names: titles of the categories.
         types: names of types, such as GLDv2's supercategory.
         places: where they lie, in words.
+        photos: rows of their photos in the gallery that clues of photos were made with; none for anyone by default.
     """
 
     names: Sequence[str]
     types: Sequence[str]
     places: Sequence[str]
+    photos: Sequence[Sequence[int]] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.photos):
+            object.__setattr__(self, "photos", ((),) * len(self.names))
 
     def take(self, rows: Ints) -> Landmarks:
         """Some of them, in the order asked for."""
-        return Landmarks(*([column[i] for i in rows] for column in (self.names, self.types, self.places)))
+        names, types, places = ([column[i] for i in rows] for column in (self.names, self.types, self.places))
+        return Landmarks(names, types, places, [self.photos[i] for i in rows])
 
 
 Opinion = Callable[[Landmarks], Floats]  # N landmarks -> N × labels; a row sums to 1, or is 0 where nothing is said
@@ -116,7 +123,7 @@ def whole_type(words: Words, encoder: Encoder, taught: Lessons, labels: int) -> 
             found = np.zeros((len(known), labels))
             if known.any():
                 named = asked.take(np.flatnonzero(known))
-                found[known] = by_name()(Landmarks(named.types, named.types, named.places))
+                found[known] = by_name()(replace(named, names=named.types))
             return found
 
         return opinion

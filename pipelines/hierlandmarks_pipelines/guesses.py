@@ -17,6 +17,9 @@ from hierlandmarks_pipelines.clues import Ints, Landmarks
 from hierlandmarks_pipelines.encoders import find_encoder
 from hierlandmarks_pipelines.labelfiles import Decision, Taxonomy, effective, label_files, read_decisions, read_taxonomy
 from hierlandmarks_pipelines.learn import Answers, Assigner, default_clues, learn, with_frequencies
+from hierlandmarks_pipelines.photoclues import photo_clues
+from hierlandmarks_pipelines.photogallery import Gallery, Photos, read_gallery
+from hierlandmarks_pipelines.photomodel import load_photo_model
 from hierlandmarks_pipelines.words import read_words, split_words, words_file
 
 Row = Mapping[str, Any]
@@ -38,12 +41,14 @@ class Learnt:
         decisions: the decision that counts, by type id.
         assigner: gives probabilities.
         codes: the labels learnt from.
+        gallery: photos by landmark, where they are a clue.
     """
 
     taxonomy: Taxonomy
     decisions: Mapping[str, Decision]
     assigner: Assigner
     codes: Ints
+    gallery: Gallery | None = None
 
     @property
     def calibration(self) -> Reliability:
@@ -52,8 +57,9 @@ class Learnt:
         return reliability(held_out.max(axis=1), held_out.argmax(axis=1) == self.codes)
 
     def guess(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Cells for landmarks, given `name` and, where known, `type` and `location`."""
-        landmarks = Landmarks(*([row.get(key, "") for row in rows] for key in ("name", "type", "location")))
+        """Cells for landmarks, given `landmark_id`, `name` and, where known, `type` and `location`."""
+        names, types, places = ([row.get(key, "") for row in rows] for key in ("name", "type", "location"))
+        landmarks = Landmarks(names, types, places, _photos(rows, self.gallery))
         answers = self.assigner.ask(landmarks)
         order = answers.order[:, :2]
         count = len(self.codes)
@@ -81,12 +87,18 @@ _NOTHING = {
     **dict.fromkeys(("label_id", "label", "natural_or_human_made", "runner_up"), ""),
     "confidence": 0.0,
     "source": "none",
-    "reason": "neither name nor type nor place is known",
+    "reason": "neither name nor type nor place nor photo is known",
 }
 
 
 def learn_guess(
-    train: Path, labels: Path | None = None, model: str = "auto", *, priors: Path | None = None, seed: int = 0
+    train: Path,
+    labels: Path | None = None,
+    model: str = "auto",
+    *,
+    priors: Path | None = None,
+    photos: Photos | None = None,
+    seed: int = 0,
 ) -> Learnt:
     """Learn from a CSV of labelled landmarks.
 
@@ -97,6 +109,7 @@ def learn_guess(
         model: text model, see `encoders.find_encoder`.
         priors: CSV with a column hierarchical_label in which labels are as frequent as among the landmarks to be
             asked about; as frequent as in `train` when None.
+        photos: of labelled and of other landmarks; not looked at when None.
         seed: of the folds in which the clues are weighed against each other.
 
     Raises:
@@ -106,17 +119,21 @@ def learn_guess(
     taxonomy = read_taxonomy(taxonomy_path)
     decisions = effective(read_decisions(decisions_path, taxonomy))
     words = read_words(words_file(labels), taxonomy)
-    landmarks, codes = read_labelled(train, taxonomy)
+    seeing = load_photo_model(photos.model) if photos else None
+    gallery = read_gallery(photos, seeing) if photos and seeing else None
+    landmarks, codes = read_labelled(train, taxonomy, gallery)
     frequencies = np.bincount(read_labels(priors, taxonomy), minlength=len(taxonomy.labels)) if priors else None
     known = [decisions[key] for key in sorted(decisions)]
     clues = default_clues(taxonomy, known, words, find_encoder(model))
+    if gallery and seeing:
+        clues += photo_clues(gallery.vectors, taxonomy, seeing)
     assigner = learn(landmarks, codes, len(taxonomy.labels), clues, seed=seed)
     if frequencies is not None:
         assigner = with_frequencies(assigner, frequencies)
-    return Learnt(taxonomy, decisions, assigner, codes)
+    return Learnt(taxonomy, decisions, assigner, codes, gallery)
 
 
-def read_labelled(path: Path, taxonomy: Taxonomy) -> tuple[Landmarks, Ints]:
+def read_labelled(path: Path, taxonomy: Taxonomy, gallery: Gallery | None = None) -> tuple[Landmarks, Ints]:
     """Labelled landmarks of a CSV and their label codes; see `learn_guess`.
 
     Raises:
@@ -125,7 +142,7 @@ def read_labelled(path: Path, taxonomy: Taxonomy) -> tuple[Landmarks, Ints]:
     table = read_csv(path, LABELLED, key=("landmark_id",), optional=OPTIONAL)
     codes = _codes(path, table["hierarchical_label"].to_pylist(), taxonomy)
     rows = [row for row, code in zip(table.to_pylist(), codes, strict=True) if code >= 0]
-    return to_landmarks(rows), codes[codes >= 0]
+    return to_landmarks(rows, gallery), codes[codes >= 0]
 
 
 def read_labels(path: Path, taxonomy: Taxonomy) -> Ints:
@@ -161,13 +178,18 @@ def landmark_name(category: str) -> str:
     return title or ("" if "//" in category else category.strip())
 
 
-def to_landmarks(rows: Sequence[Row]) -> Landmarks:
-    """Rows with category, supercategory and location as clues see them."""
+def to_landmarks(rows: Sequence[Row], gallery: Gallery | None = None) -> Landmarks:
+    """Rows with category, supercategory and location, and landmark_id where photos count, as clues see them."""
     return Landmarks(
         [landmark_name(row["category"]) for row in rows],
         [row["supercategory"] for row in rows],
         [row["location"] for row in rows],
+        _photos(rows, gallery),
     )
+
+
+def _photos(rows: Sequence[Row], gallery: Gallery | None) -> Sequence[Sequence[int]]:
+    return [gallery.of(row["landmark_id"]) for row in rows] if gallery else ()
 
 
 def _codes(path: Path, texts: Sequence[str], taxonomy: Taxonomy) -> Ints:
@@ -186,4 +208,5 @@ def _codes(path: Path, texts: Sequence[str], taxonomy: Taxonomy) -> Ints:
 
 
 def _says_anything(landmarks: Landmarks, row: int) -> bool:
-    return any(split_words(column[row]) for column in (landmarks.names, landmarks.types, landmarks.places))
+    written = (landmarks.names[row], landmarks.types[row], landmarks.places[row])
+    return any(map(split_words, written)) or bool(landmarks.photos[row])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from hierlandmarks.errors import UsageError
+from hierlandmarks_pipelines.clues import Clue, Landmarks, Opinion
 from hierlandmarks_pipelines.labelfiles import Taxonomy
 from hierlandmarks_pipelines.photomodel import PhotoModel, Vectors
 
@@ -22,6 +23,32 @@ TEMPLATES = (
     "a photo of {} in the distance.",
 )
 _ROWS = 1024  # photos compared with all labelled ones at a time
+
+
+def photo_clues(gallery: Vectors, taxonomy: Taxonomy, model: PhotoModel) -> tuple[Clue, Clue]:
+    """Two clues about landmarks whose `photos` are rows of a gallery; neither says anything where there are none.
+
+    Args:
+        gallery: P × D unit vectors of `model`.
+        taxonomy: the labels to tell apart.
+        model: saw the gallery, and reads the prompts.
+    """
+    labels = len(taxonomy.labels)
+    shown = zero_shot(gallery, prompt_vectors(taxonomy, model), model.scale) if len(gallery) else np.zeros((0, labels))
+
+    def know(landmarks: Landmarks, codes: Ints) -> Opinion:
+        return lambda asked: _by_landmark(asked, labels, lambda photos: shown[photos])
+
+    def look_around(landmarks: Landmarks, codes: Ints) -> Opinion:
+        known, owner = _photos(landmarks)
+        if not len(known):
+            return lambda asked: np.zeros((len(asked.names), labels))
+        of_known = codes[owner]
+        return lambda asked: _by_landmark(
+            asked, labels, lambda photos: neighbours(gallery[photos], gallery[known], of_known, labels)
+        )
+
+    return Clue("photo", know), Clue("photo", look_around)
 
 
 def prompts(taxonomy: Taxonomy) -> list[list[str]]:
@@ -114,6 +141,18 @@ def majority(probabilities: Floats, landmark: Ints, landmarks: int) -> Floats:
     mean = np.zeros_like(votes)
     np.add.at(mean, landmark, probabilities)
     return (votes + mean / np.maximum(count, 1)) / np.where(count > 0, count + 1, 1)
+
+
+def _photos(landmarks: Landmarks) -> tuple[Ints, Ints]:
+    """The landmarks' photos one after the other, and the number of the landmark that each belongs to."""
+    photos = np.array([row for rows in landmarks.photos for row in rows], dtype=np.int64)
+    return photos, np.repeat(np.arange(len(landmarks.photos)), [len(rows) for rows in landmarks.photos])
+
+
+def _by_landmark(asked: Landmarks, labels: int, tell: Callable[[Ints], Floats]) -> Floats:
+    photos, owner = _photos(asked)
+    told = tell(photos) if len(photos) else np.zeros((0, labels))
+    return majority(told, owner, len(asked.names))
 
 
 def _phrases(name: str, definition: str) -> Sequence[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Vectors = npt.NDArray[np.float32]
+DEFAULT = "openai/clip-vit-base-patch32"
 _BATCH = 32
 
 

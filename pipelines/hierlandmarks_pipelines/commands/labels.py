@@ -121,6 +121,14 @@ def status(out: Path, labels: Path | None, rate: int, as_json: bool) -> None:
 @click.option("--review", type=_FILE, help="With --output: sheet of uncertain landmarks to write.")
 @click.option("--calibration", type=_FILE, help="With --output: CSV of confidence beside what was right, to write.")
 @click.option("--priors", type=_FILE, help="With --output: CSV with labels as frequent as among the landmarks.")
+@click.option("--photos", type=_FILE, help="With --output: CSV of photos to look at: landmark_id, id (or image_id).")
+@click.option("--pictures", type=_FILE, help="With --photos: their folder, of ID.jpg or a/b/c/ID.jpg.")
+@click.option(
+    "--photo-model",
+    default="openai/clip-vit-base-patch32",
+    show_default=True,
+    help="With --photos: a CLIP-like model, as a name or a folder.",
+)
 @click.option("--model", default="auto", show_default=True, help="Text model: a name, a folder, or lexical-ngrams.")
 @click.option("--seed", default=0, show_default=True, help="Of the folds clues are weighed in.")
 @_options(_FORCE, _JSON)
@@ -139,11 +147,16 @@ def assign(out: Path | None, landmarks: Path | None, force: bool, as_json: bool,
 
 
 def _assign_csv(landmarks: Any, as_json: bool, settings: dict[str, Any]) -> None:
+    from hierlandmarks.errors import UsageError
     from hierlandmarks_pipelines.assigncsv import Outputs, assign_csv
+    from hierlandmarks_pipelines.photogallery import Photos
 
     outputs = Outputs(settings["output"], settings["review"], settings["calibration"])
     chosen = {key: settings[key] for key in ("labels", "model", "priors", "seed")}
-    result = assign_csv(settings["train"], landmarks, outputs, **chosen)
+    if (settings["photos"] is None) != (settings["pictures"] is None):
+        raise UsageError("photos are a list and a folder", expected="--photos and --pictures, or neither")
+    photos = Photos(settings["photos"], settings["pictures"], settings["photo_model"]) if settings["photos"] else None
+    result = assign_csv(settings["train"], landmarks, outputs, photos=photos, **chosen)
     emit({"made": str(outputs.labels), **asdict(result)}, as_json, f"{outputs.labels}\n{result.text()}")
 
 
@@ -192,14 +205,15 @@ def show(
 @labels.command()
 @click.argument("source", type=_FILE, metavar="RUN|CSV")
 @click.option("--published", type=_FILE, help="CSV of published labels to compare with, named train_… or index_….")
+@click.option("--calibration", type=_FILE, help="Curve that `labels assign --calibration` wrote.")
 @click.option("--out", type=_FILE, help="Folder for quality.json and the pictures.")
 @_JSON
-def quality(source: Path, published: Path | None, out: Path | None, as_json: bool) -> None:
+def quality(source: Path, published: Path | None, calibration: Path | None, out: Path | None, as_json: bool) -> None:
     """How good the labels of a run, or of a CSV that `labels assign` wrote, are: coverage to calibration."""
     from hierlandmarks_pipelines.quality import read_quality
     from hierlandmarks_pipelines.qualitycard import text, write_quality
 
-    report = read_quality(source, published)
+    report = read_quality(source, published, calibration)
     if out:
         write_quality(out, report)
     emit(report, as_json, text(report))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hierlandmarks.errors import MissingDataError, UsageError
+from hierlandmarks.cli import run
+from hierlandmarks.errors import CorruptInputError, MissingDataError, TableError, UsageError
 from hierlandmarks_pipelines.labelfiles import Label, Taxonomy, label_files, read_taxonomy
 from hierlandmarks_pipelines.photoclues import (
     TEMPLATES,
@@ -18,6 +21,7 @@ from hierlandmarks_pipelines.photoclues import (
     prompts,
     zero_shot,
 )
+from hierlandmarks_pipelines.photogallery import Photos, read_gallery
 from hierlandmarks_pipelines.photomodel import PhotoModel, Vectors, load_photo_model
 from tests.tinyclip import save_tiny_clip
 
@@ -107,6 +111,93 @@ def test_a_tiny_clip_is_loaded_and_compares_pictures_with_words(tmp_path: Path) 
     probabilities = zero_shot(vectors, words, model.scale)
     assert np.allclose(probabilities.sum(axis=1), 1)
     assert model.scale == pytest.approx(1 / 0.07, rel=1e-3)  # what CLIP starts from
+
+
+def _photos(folder: Path, ids: Sequence[str], colours: Sequence[tuple[int, int, int]]) -> None:
+    folder.mkdir()
+    for photo, colour in zip(ids, colours, strict=True):
+        noise = np.random.default_rng(int(photo, 16) % 997).integers(-20, 20, (32, 32, 3))
+        Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8)).save(folder / f"{photo}.jpg")
+
+
+def _write(path: Path, header: str, rows: Iterable[Sequence[str]]) -> Path:
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    return path
+
+
+def test_photos_decide_where_names_say_nothing(tmp_path: Path) -> None:
+    save_tiny_clip(tmp_path / "clip", words=("church", "lake"))
+    red, blue = (190, 60, 50), (40, 80, 200)
+    ids = [f"{i:016x}" for i in range(120)]
+    of = [str(i // 2) for i in range(120)]  # two photos a landmark, 60 landmarks
+    labels = ["church" if i % 2 else "lake" for i in range(60)]
+    _photos(tmp_path / "pictures", ids, [red if labels[int(landmark)] == "church" else blue for landmark in of])
+    photos = _write(tmp_path / "photos.csv", "id,landmark_id", zip(ids, of, strict=True))
+    rows = [(str(i), f"{i * 7919 % 1000:03d}", labels[i]) for i in range(60)]
+    train = _write(tmp_path / "train.csv", "landmark_id,category,hierarchical_label", rows[:40])
+    asked = _write(tmp_path / "asked.csv", "landmark_id,category", [row[:2] for row in rows[40:]])
+    flags = ["--train", train, "--input", asked, "--output", tmp_path / "out.csv", "--model", "lexical-ngrams"]
+    flags += ["--photos", photos, "--pictures", tmp_path / "pictures", "--photo-model", tmp_path / "clip"]
+    assert run(["labels", "assign", *map(str, flags)]) == 0
+    with (tmp_path / "out.csv").open() as file:
+        answers = list(csv.DictReader(file))
+    assert [row["hierarchical_label"].strip() for row in answers] == labels[40:]
+    assert all("photo" in row["source"] for row in answers)
+
+
+def test_photos_without_their_folder_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--train", "a", "--input", "b", "--output", "c", "--photos", "photos.csv"]
+    assert run(["labels", "assign", *flags]) == 1
+    assert "--pictures" in capsys.readouterr().err
+
+
+def _looking() -> PhotoModel:
+    def pictures(some: Iterable[Image.Image]) -> Vectors:
+        means = np.array([np.asarray(picture).mean(axis=(0, 1)) for picture in some], np.float32).reshape(-1, 3)
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
+
+    return PhotoModel("mean colour", 10.0, pictures, lambda texts: np.ones((len(texts), 3), np.float32))
+
+
+def test_a_gallery_knows_whose_photos_are_whose(tmp_path: Path) -> None:
+    ids = ["a" * 16, "b" * 16, "c" * 16]
+    _photos(tmp_path / "flat", ids, [(200, 20, 20), (20, 200, 20), (20, 20, 200)])
+    nested = tmp_path / "nested"
+    for photo in ids:
+        (nested / photo[0] / photo[1] / photo[2]).mkdir(parents=True)
+        (nested / photo[0] / photo[1] / photo[2] / f"{photo}.jpg").write_bytes(
+            (tmp_path / "flat" / f"{photo}.jpg").read_bytes()
+        )
+    listed = _write(tmp_path / "photos.csv", "landmark_id,image_id", [("7", ids[2]), ("9", ids[0]), ("7", ids[1])])
+    flat = read_gallery(Photos(listed, tmp_path / "flat"), _looking())
+    assert flat.of("7") == (0, 2)
+    assert flat.of("9") == (1,)
+    assert flat.of("8") == ()
+    assert flat.vectors.argmax(axis=1).tolist() == [2, 0, 1]
+    assert np.array_equal(read_gallery(Photos(listed, nested), _looking()).vectors, flat.vectors)
+
+
+def test_a_missing_photo_and_a_broken_folder_are_named(tmp_path: Path) -> None:
+    _photos(tmp_path / "pictures", ["a" * 16], [(1, 2, 3)])
+    lacking = _write(tmp_path / "lacking.csv", "landmark_id,id", [("7", "b" * 16)])
+    with pytest.raises(MissingDataError, match="bbbb"):
+        read_gallery(Photos(lacking, tmp_path / "pictures"), _looking())
+    (tmp_path / "pictures" / f"{'b' * 16}.jpg").write_bytes(b"no picture")
+    with pytest.raises(CorruptInputError, match="1 of 1 photo"):
+        read_gallery(Photos(lacking, tmp_path / "pictures"), _looking())
+    nameless = _write(tmp_path / "nameless.csv", "landmark_id,id", [("7", "")])
+    with pytest.raises(TableError, match="row 2"):
+        read_gallery(Photos(nameless, tmp_path / "pictures"), _looking())
+
+
+def test_one_photo_in_many_may_be_broken(tmp_path: Path) -> None:
+    ids = [f"{i:016x}" for i in range(120)]
+    _photos(tmp_path / "pictures", ids, [(i, 90, 90) for i in range(120)])
+    (tmp_path / "pictures" / f"{ids[3]}.jpg").write_bytes(b"no picture")
+    listed = _write(tmp_path / "photos.csv", "landmark_id,id", [("7", photo) for photo in ids])
+    gallery = read_gallery(Photos(listed, tmp_path / "pictures"), _looking())
+    assert len(gallery.of("7")) == len(gallery.vectors) == 119
+    assert gallery.unreadable[0].startswith(ids[3])
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
