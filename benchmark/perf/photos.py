@@ -45,7 +45,7 @@ def settings(run: str) -> list[str]:
         rates = ["optimiser.learning_rate=0", "optimiser.proxy_learning_rate=0"]
         return [f"name=photos-{run}", "epochs=1", *rates]
     loss, _, seed = run.partition("-")
-    followed = [] if run in FOLLOWED else ["data.validation="]
+    followed = [] if run in FOLLOWED else ['data.validation=""']
     return [f"name=photos-{run}", f"seed={seed}", f"loss={LOSSES[loss]}", *followed]
 
 
