@@ -45,6 +45,7 @@ perf: $(READY)
 	$(BIN)/python benchmark/perf/loading.py
 	$(BIN)/python benchmark/perf/fetching.py
 	$(BIN)/python benchmark/perf/labels.py
+	$(BIN)/python benchmark/perf/names.py
 
 # 10,000 damaged submissions: each refused in one sentence, or read as the right thing.
 fuzz: $(READY)
