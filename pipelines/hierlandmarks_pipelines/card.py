@@ -28,7 +28,8 @@ Commons category, and the Wikidata item of that category says what it is an inst
 text and clustered into proposals; people decided, type by type, which label a type belongs to. Their decisions are a \
 file, `labels/decisions.csv` of the project, keyed by Wikidata id; whether a label is natural or human-made is part of \
 its definition (`labels/taxonomy.csv`). The column `label_source` says how an image's landmark came to its label: by \
-such a `decision`, by its `name`, or not at all (`none`).\
+such a `decision`, by one about classes above its type (`ancestor`), by its `name`, with the other landmark of the \
+same category (`same place`), or not at all (`none`).\
 """
 
 TRAPS = """\

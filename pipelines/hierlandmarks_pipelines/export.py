@@ -47,6 +47,8 @@ from hierlandmarks_pipelines.qualitycard import write_quality
 from hierlandmarks_pipelines.shardwriter import Order, Read, write_shard
 from hierlandmarks_pipelines.splits import Part, check_spaces, split_rows
 
+SAME_PLACE = "same place"  # label_source of a landmark that has the label of the other landmark of its category
+
 
 @dataclass(frozen=True)
 class Export:
@@ -67,6 +69,7 @@ class Export:
         continues: folder of this release's version before; its integer codes keep their meaning.
         published: date of publication, YYYY-MM-DD, for citations; left out if empty.
         published_labels: CSV of labels to compare these with in the card, named train_… or index_…; train otherwise.
+        calibration: CSV of the calibration curve for the card, as `labels assign --calibration` writes it.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Export:
     continues: Path | None = None
     published: str = ""
     published_labels: Path | None = None
+    calibration: Path | None = None
 
 
 def landmark_rows(
@@ -110,8 +114,10 @@ def landmark_rows(
         "label_source": assigned["source"],
     }
     codes = hierarchy.label_array(_looked_up(keys, leaves, "node_id"))
-    _check_labels(pa.table(found), codes, hierarchy)
-    return pa.table({**found, **{name: pa.array(codes[:, column]) for column, name in enumerate(LEVELS)}})
+    landmarks = _with_labels(pa.table(found), codes, hierarchy)
+    for column, name in enumerate(LEVELS):
+        landmarks = landmarks.append_column(name, pa.array(codes[:, column]))
+    return landmarks
 
 
 def release_rows(images: pa.Table, landmarks: pa.Table) -> pa.Table:
@@ -268,20 +274,35 @@ def _spell(table: pa.Table, row: int) -> str:
     return f"{table['space'][row]} {table['landmark_id'][row]}"
 
 
-def _check_labels(landmarks: pa.Table, codes: npt.NDArray[np.int64], hierarchy: Hierarchy) -> None:
-    """The label's text and the leaf's place in the hierarchy must say the same."""
+def _with_labels(landmarks: pa.Table, codes: npt.NDArray[np.int64], hierarchy: Hierarchy) -> pa.Table:
+    """The landmarks with the labels of their places in the hierarchy, which must be the ones assigned.
+
+    Only where another landmark of the same place has a better founded label the place has that one: `label_source` is
+    SAME_PLACE then.
+    """
+    frame = landmarks.to_pandas()
+    moved = np.zeros(len(frame), dtype=np.bool_)
     for column, text in ((1, "hierarchical_label"), (2, "natural_or_human_made")):
         names = hierarchy.names(LEVELS[column])
         expected = np.array([names.get(code, "") for code in codes[:, column].tolist()], dtype=object)
-        wrong = expected != landmarks[text].to_pandas().to_numpy(dtype=object)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise CorruptInputError(
-                f"landmark {_spell(landmarks, row)}: {text} and its place in the hierarchy differ",
-                got=repr(landmarks[text][row].as_py()),
-                expected=repr(expected[row]),
-                do="run the stage build again",
-            )
+        assigned = frame[text].to_numpy(dtype=object)
+        given = set(zip(codes[:, 0].tolist(), assigned, strict=True))
+        for row in np.flatnonzero(expected != assigned).tolist():
+            if codes[row, 0] < 0 or (codes[row, 0], expected[row]) not in given:
+                raise CorruptInputError(
+                    f"landmark {_spell(landmarks, row)}: {text} and its place in the hierarchy differ",
+                    got=repr(assigned[row]),
+                    expected=repr(expected[row]),
+                    do="run the stage build again",
+                )
+            moved[row] = True
+        landmarks = _replaced(landmarks, text, pa.array(expected, pa.string()))
+    source = pc.if_else(pa.array(moved), SAME_PLACE, landmarks["label_source"])
+    return _replaced(landmarks, "label_source", source)
+
+
+def _replaced(table: pa.Table, name: str, column: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
 
 
 def _run(params: Export, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
@@ -295,15 +316,15 @@ def _run(params: Export, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs
         rows, validation=params.validation, labelled_only=params.labelled_only, seed=params.seed
     )
     write_csv(folders["release"] / CLASSES_FILE, classes)
-    report = of_tables(inputs["assignments"], nodes, params.published_labels)
+    report = of_tables(inputs["assignments"], nodes, params.published_labels, params.calibration)
     source = inputs.get("source")
     write_release(folders["release"], splits, hierarchy, params, left_out=left_out, source=source, quality=report)
     return {}
 
 
 def _reads(params: Export) -> tuple[Path, ...]:
-    before = (params.continues / CLASSES_FILE,) if params.continues else ()
-    return (*before, params.published_labels) if params.published_labels else before
+    before = params.continues / CLASSES_FILE if params.continues else None
+    return tuple(path for path in (before, params.published_labels, params.calibration) if path)
 
 
 STAGE = Stage(

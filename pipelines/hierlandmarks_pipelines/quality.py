@@ -22,13 +22,18 @@ _TOP = 10
 
 
 def quality(
-    landmarks: pd.DataFrame, hierarchy: Hierarchy | None = None, published: Path | None = None
+    landmarks: pd.DataFrame,
+    hierarchy: Hierarchy | None = None,
+    published: Path | None = None,
+    calibration: Path | None = None,
 ) -> dict[str, Any]:
     """Everything the quality report says, as plain values; equal input gives equal values.
 
     Args:
         landmarks: every landmark with `COLUMNS`; label "" where it has none, confidence 0 to 1.
         hierarchy: the tree they are placed in; depth and branching are left out without.
+        calibration: curve measured on landmarks set aside, as `labels assign --calibration` writes it; without it the
+            landmarks that have a published label are the measure.
         published: CSV with landmark_id, hierarchical_label; its space is what its name begins with, else train.
 
     Returns:
@@ -38,6 +43,8 @@ def quality(
         MissingDataError, TableError: `published` cannot be read.
     """
     agreement, curve = _compared(landmarks, published) if published else (None, None)
+    if calibration:
+        curve = read_curve(calibration)
     return {
         "coverage": coverage(landmarks),
         "balance": balance(Counter(label for label in landmarks["label"] if label)),
@@ -142,12 +149,34 @@ def calibrated(confidence: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) ->
     return {"landmarks": len(right), "error": round(curve.error, 6), "bins": bins}
 
 
-def of_tables(assignments: pa.Table, nodes: pa.Table, published: Path | None) -> dict[str, Any]:
+def read_curve(path: Path) -> dict[str, Any]:
+    """A calibration curve from a CSV: landmarks, mean confidence and share right of every bin.
+
+    Raises:
+        MissingDataError: there is no such file.
+        TableError: a missing column, or a cell that is no number.
+    """
+    table = read_csv(path, ("landmarks", "confidence", "right")).to_pandas()
+    frame = table.apply(pd.to_numeric, errors="coerce").where(table != "", 0)
+    shares = frame[["confidence", "right"]].to_numpy(np.float64)
+    if frame["landmarks"].isna().any() or not ((shares >= 0) & (shares <= 1)).all():
+        raise TableError(f"{path} is no calibration curve", expected="numbers of landmarks, and shares of 0 to 1")
+    frame = frame[frame["landmarks"] > 0].astype({"landmarks": int})
+    total = int(frame["landmarks"].sum())
+    gaps = (frame["confidence"] - frame["right"]).abs() * frame["landmarks"]
+    bins = frame.round(6).to_dict("records")
+    return {"landmarks": total, "error": round(float(gaps.sum()) / max(total, 1), 6), "bins": bins}
+
+
+def of_tables(
+    assignments: pa.Table, nodes: pa.Table, published: Path | None, calibration: Path | None = None
+) -> dict[str, Any]:
     """The quality of a run's tables; see `quality`."""
-    return quality(assignments.select(list(COLUMNS)).to_pandas(), Hierarchy.from_table(nodes), published)
+    frame = assignments.select(list(COLUMNS)).to_pandas()
+    return quality(frame, Hierarchy.from_table(nodes), published, calibration)
 
 
-def read_quality(source: Path, published: Path | None) -> dict[str, Any]:
+def read_quality(source: Path, published: Path | None, calibration: Path | None = None) -> dict[str, Any]:
     """The quality of a run folder, or of a CSV as `labels assign --output` writes it.
 
     Raises:
@@ -156,7 +185,7 @@ def read_quality(source: Path, published: Path | None) -> dict[str, Any]:
     """
     if source.is_dir():
         assignments, nodes = (read_table(source / "tables" / f"{s.name}.parquet", s) for s in (ASSIGNMENTS, NODES))
-        return of_tables(assignments, nodes, published)
+        return of_tables(assignments, nodes, published, calibration)
     table = read_csv(source, ("landmark_id", "hierarchical_label", "confidence"), optional=("source",))
     frame = table.rename_columns({"hierarchical_label": "label"}).to_pandas()
     confidence = pd.to_numeric(frame["confidence"].replace("", "0"), errors="coerce")
@@ -167,4 +196,4 @@ def read_quality(source: Path, published: Path | None) -> dict[str, Any]:
     if published and published.resolve() == source.resolve():
         raise UsageError("labels cannot be compared with themselves", got=str(source))
     space = next((space for space in SPACES if source.name.startswith(f"{space}_")), SPACES[0])
-    return quality(frame.assign(space=space, confidence=confidence), published=published)
+    return quality(frame.assign(space=space, confidence=confidence), published=published, calibration=calibration)

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 import hierlandmarks as hl
 from hierlandmarks.errors import CorruptInputError, IncompleteError, MissingDataError, TableError, UsageError
+from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.images import index_tar
 from hierlandmarks.schema import RELEASE, TABLES
 from hierlandmarks.tables import content_hash, from_rows, write_table
+from hierlandmarks_pipelines.build import build
 from hierlandmarks_pipelines.card import card
 from hierlandmarks_pipelines.commands.export import export
 from hierlandmarks_pipelines.export import STAGE, Export, landmark_rows, release_rows, write_release
 from hierlandmarks_pipelines.splits import Part, split_rows
-from tests import tiny
+from tests import labelworld, tiny
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +114,27 @@ def test_no_index_label_reaches_a_train_id(images: pa.Table) -> None:
 def test_labels_and_hierarchy_must_agree(images: pa.Table) -> None:
     tables = tiny.tables()
     with pytest.raises(
-        CorruptInputError, match=r"landmark index 0: hierarchical_label .* got 'church', expected 'lake'"
+        CorruptInputError, match=r"landmark train 2: hierarchical_label .* got 'church', expected 'lake'"
     ):
-        rows(images, assignments=edited(tables["assignments"], 0, label="church"))
+        rows(images, assignments=edited(tables["assignments"], 5, label="church"))
     with pytest.raises(CorruptInputError, match="index 0: hierarchical_label"):
         rows(images, leaves=tables["leaves"].slice(1))
     with pytest.raises(TableError, match="assignments lack the landmark index 0"):
         rows(images, assignments=tables["assignments"].slice(1))
+
+
+def test_two_landmarks_of_one_place_have_the_label_of_the_place() -> None:
+    same = labelworld.COMMONS + "A"
+    assigned = labelworld.assignments(
+        labelworld.assigned(1, labelworld.CHURCH, category=same),
+        labelworld.assigned(1, labelworld.LAKE, category=same, space="index", confidence=0.5),
+        labelworld.assigned(2, category=same, space="index"),
+    )
+    built = build(assigned)
+    places = assigned.select(["space", "landmark_id", "category", "name"])
+    found = landmark_rows(places, labelworld.types(), assigned, built.leaves, Hierarchy.from_table(built.nodes))
+    assert found["hierarchical_label"].to_pylist() == ["church"] * 3
+    assert found["label_source"].to_pylist() == ["same place", "same place", "decision"]
 
 
 # -- splits --

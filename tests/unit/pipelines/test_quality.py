@@ -101,3 +101,18 @@ def test_an_assigned_csv_is_read_and_a_wrong_confidence_refused(tmp_path, publis
     path.write_text("landmark_id,hierarchical_label,confidence\n1,church,1\n")
     with pytest.raises(UsageError, match="with themselves"):
         read_quality(path, path)
+
+
+def test_a_curve_measured_elsewhere_is_drawn_instead(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("from,to,landmarks,confidence,right\n0,0.5,0,,\n0.5,1,4,0.9,0.75\n")
+    report = quality(FRAME, calibration=path)
+    assert report["calibration"] == {
+        "landmarks": 4,
+        "error": 0.15,
+        "bins": [{"landmarks": 4, "confidence": 0.9, "right": 0.75}],
+    }
+    assert "calibration.svg" in write_quality(tmp_path / "a", report)
+    path.write_text("landmarks,confidence,right\n4,high,0.75\n")
+    with pytest.raises(TableError, match="is no calibration curve"):
+        quality(FRAME, calibration=path)
