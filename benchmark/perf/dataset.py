@@ -197,6 +197,7 @@ def pictures(folder: Path, count: int = 4000, size: int = 120_000) -> list[dict[
     noise = np.random.default_rng(0)
     for name in ("metadata", "ground_truth"):
         shutil.copytree(small / name, root / name)
+    shutil.copy(small / "dataset.json", root)
     write_pictures(root, "index", ((image, noise.bytes(size)) for image in ids))
     ds, where = hl.load(root, "index"), index_tar(root / "index/images_000.tar")
     places = dict(
