@@ -74,7 +74,7 @@ def by_names(learnt: Learnt, rows: Sequence[Row], results: Path) -> dict[str, fl
     truth = np.array([place[row["hierarchical_label"]] for row in rows])
     natural = np.array([label.natural_or_human_made == NATURAL for label in labels])
     answers = learnt.assigner.ask(to_landmarks(as_asked(rows)))
-    order, sure = answers.order, answers.probabilities.max(axis=1)
+    order, sure = answers.order, answers.confidence
     right = order[:, 0] == truth
     curve = reliability(sure, right)
     write_csv(results / "names_calibration.csv", curve.table())

@@ -53,8 +53,8 @@ class Learnt:
     @property
     def calibration(self) -> Reliability:
         """Confidences beside what was right, cross-validated on the landmarks learnt from."""
-        held_out = self.assigner.held_out
-        return reliability(held_out.max(axis=1), held_out.argmax(axis=1) == self.codes)
+        found = self.assigner
+        return reliability(found.held_out_confidence, found.held_out.argmax(axis=1) == self.codes)
 
     def guess(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Cells for landmarks, given `landmark_id`, `name` and, where known, `type` and `location`."""
@@ -70,7 +70,7 @@ class Learnt:
 
     def _cells(self, answers: Answers, row: int, best: Ints, count: int) -> dict[str, Any]:
         label, other = (self.taxonomy.labels[code] for code in best)
-        sure = float(round(answers.probabilities[row, best[0]], 4))
+        sure = float(round(answers.confidence[row], 4))
         source = answers.sources[row]
         return {
             "label_id": label.label_id,

@@ -25,6 +25,7 @@ from hierlandmarks_pipelines.clues import (
 )
 from hierlandmarks_pipelines.encoders import Encoder
 from hierlandmarks_pipelines.labelfiles import Decision, Taxonomy
+from hierlandmarks_pipelines.trust import Trust, learn_trust
 from hierlandmarks_pipelines.words import Words
 
 FOLDS = 5
@@ -38,10 +39,12 @@ class Answers:
     Attributes:
         probabilities: N × L; rows sum to 1.
         sources: what spoke about each landmark: `name`, `name+type` …
+        confidence: N; how likely the likeliest label is right, which the probabilities alone overrate.
     """
 
     probabilities: Floats
     sources: Sequence[str]
+    confidence: Floats
 
     @property
     def order(self) -> Ints:
@@ -58,26 +61,32 @@ class Assigner:
         opinions: the clues, learnt on all labelled landmarks.
         blend: how they are put together.
         frequencies: how often each label was seen in learning, L numbers.
+        trust: how likely an answer is right, learnt from those held out.
         held_out: cross-validated answers about the landmarks learnt from: no part that answers saw the landmark.
+        held_out_confidence: the same of their confidences, N.
     """
 
     abouts: tuple[str, ...]
     opinions: tuple[Opinion, ...]
     blend: Blend
     frequencies: Ints
+    trust: Trust
     held_out: Floats
+    held_out_confidence: Floats
 
     def ask(self, landmarks: Landmarks) -> Answers:
         """Probabilities for landmarks; linear in them, in chunks."""
-        chunks, sources = [], list[str]()
+        chunks, sure, sources = [], [np.zeros(0)], list[str]()
         for start in range(0, len(landmarks.names), _CHUNK):
             rows = np.arange(start, min(start + _CHUNK, len(landmarks.names)))
             some = landmarks.take(rows)
             said = np.stack([ask(some) for ask in self.opinions])
-            chunks.append(self.blend.probabilities(opinion(said)))
+            heard = opinion(said)
+            chunks.append(self.blend.probabilities(heard))
+            sure.append(self.trust(chunks[-1], heard))
             sources += self._sources(said)
         labels = len(self.frequencies)
-        return Answers(np.concatenate(chunks) if chunks else np.zeros((0, labels)), sources)
+        return Answers(np.concatenate(chunks) if chunks else np.zeros((0, labels)), sources, np.concatenate(sure))
 
     def _sources(self, said: Floats) -> list[str]:
         spoke = np.asarray(said.any(axis=2))
@@ -105,7 +114,8 @@ def learn(landmarks: Landmarks, codes: Ints, labels: int, clues: Sequence[Clue],
     """Learn every clue, and how to put them together, from labelled landmarks.
 
     Clues are learnt on four fifths and asked about the last fifth, in turns; the blend is learnt on those answers,
-    and once more leaving out the fifth it answers about, for `held_out`. Then every clue is learnt on all.
+    and once more leaving out the fifth it answers about, for `held_out`, on which trust is learnt in the same way. Then
+    every clue is learnt on all.
 
     Args:
         landmarks: N of them.
@@ -132,12 +142,19 @@ def learn(landmarks: Landmarks, codes: Ints, labels: int, clues: Sequence[Clue],
     for number in range(FOLDS):
         kept, left = fold != number, fold == number
         held_out[left] = learn_blend(heard[:, kept], codes[kept]).probabilities(heard[:, left])
+    right = held_out.argmax(axis=1) == codes
+    sure = np.zeros(len(codes))
+    for number in range(FOLDS):
+        kept, left = fold != number, fold == number
+        sure[left] = learn_trust(held_out[kept], heard[:, kept], right[kept])(held_out[left], heard[:, left])
     return Assigner(
         abouts=tuple(clue.about for clue in clues),
         opinions=tuple(clue.learn(landmarks, codes) for clue in clues),
         blend=learn_blend(heard, codes),
         frequencies=np.bincount(codes, minlength=labels),
+        trust=learn_trust(held_out, heard, right),
         held_out=held_out,
+        held_out_confidence=sure,
     )
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from hierlandmarks.errors import TableError, UsageError
+from hierlandmarks_pipelines.blend import opinion
 from hierlandmarks_pipelines.clues import Clue, Landmarks, neighbours, place_words, whole_type
 from hierlandmarks_pipelines.encoders import find_encoder
 from hierlandmarks_pipelines.guesses import Learnt, landmark_name, learn_guess
 from hierlandmarks_pipelines.learn import FOLDS, learn, with_frequencies
+from hierlandmarks_pipelines.trust import learn_trust
 from hierlandmarks_pipelines.words import read_words
 from tests.labelworld import CASTLE, CHURCH, LAKE, TAXONOMY, decide, labels_folder
 
@@ -172,3 +174,23 @@ def test_names_come_from_addresses_or_stand_as_they_are():
     assert landmark_name("https://commons.wikimedia.org/wiki/Category:Lac_d%27Annecy") == "Lac d'Annecy"
     assert landmark_name(" Lac d'Annecy ") == "Lac d'Annecy"
     assert landmark_name("https://example.org/Lac") == ""
+
+
+def test_trust_is_low_where_clues_disagree_and_matches_what_was_right():
+    rng = np.random.default_rng(0)
+    agree = rng.random(4000) < 0.5
+    right = rng.random(4000) < np.where(agree, 0.95, 0.55)
+    surest = np.array([0.9, 0.05, 0.05])
+    probabilities = np.tile(surest, (4000, 1))  # the blend is as sure of all of them
+    other = np.where(agree[:, None], surest, surest[[1, 0, 2]])
+    heard = opinion(np.stack([probabilities, other]))
+    trust = learn_trust(probabilities, heard, right)
+    assert trust(probabilities, heard)[agree].mean() == pytest.approx(0.95, abs=0.02)
+    assert trust(probabilities, heard)[~agree].mean() == pytest.approx(0.55, abs=0.03)
+    assert trust(probabilities[:0], heard[:, :0]).shape == (0,)
+
+
+def test_trust_of_answers_that_were_all_right_is_their_share():
+    probabilities = np.full((10, 2), 0.5)
+    always = learn_trust(probabilities, opinion(probabilities[None]), np.ones(10, bool))
+    assert always(probabilities[:3], opinion(probabilities[None, :3])).tolist() == [1.0, 1.0, 1.0]
