@@ -88,14 +88,14 @@ def made(work: Path, scale: float) -> tuple[Path, Path, str]:
     """A run folder that has got as far as embedding, a labels folder, and how large it is in words."""
     from hierlandmarks.schema import TABLES
     from hierlandmarks.tables import write_table
-    from hierlandmarks_pipelines import embed, synthetic
+    from hierlandmarks_pipelines import embed, syntheticlabels
     from hierlandmarks_pipelines.run import run_stage
 
     out, labels = work / "run", work / "labels"
-    tables = synthetic.mined(max(100, round(TYPES * scale)), scale)
+    tables = syntheticlabels.mined(max(100, round(TYPES * scale)), scale)
     for name, table in tables.items():
         write_table(out / "tables" / f"{name}.parquet", table, TABLES[name], {})
-    synthetic.write_decisions(labels, tables)
+    syntheticlabels.write_decisions(labels, tables)
     start = time.perf_counter()
     run_stage(embed.STAGE, embed.TextParams("lexical-ngrams"), out)
     print(f"embedded in {time.perf_counter() - start:.1f} s, not counted", file=sys.stderr)

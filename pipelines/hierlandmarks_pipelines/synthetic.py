@@ -20,17 +20,12 @@ from hierlandmarks.catalog import OWN
 from hierlandmarks.imageids import ids_of
 from hierlandmarks.schema import (
     ASSIGNMENTS,
-    CATEGORIES,
-    DECISIONS,
     HIERARCHICAL_CSV,
-    REASONS,
     SPACES,
-    SUBCLASSES,
     TYPES,
 )
-from hierlandmarks.tables import atomic_path, conform, from_rows, read_csv, write_csv, write_json
+from hierlandmarks.tables import atomic_path, conform, read_csv, write_json
 from hierlandmarks_pipelines.build import build
-from hierlandmarks_pipelines.labelfiles import LABEL, label_files, read_taxonomy
 from hierlandmarks_pipelines.sources import read_metadata
 
 Ints = npt.NDArray[np.int64]
@@ -146,10 +141,10 @@ def tables(root: Path) -> dict[str, pa.Table]:
     prefix = pc.if_else(placed, "hl:", "")
     assignments = {
         **{name: labels[name] for name in ("space", "landmark_id", "category", "natural_or_human_made")},
-        "name": _join(labels["space"], " ", labels["landmark_id"]),
-        "type_id": _join(prefix, labels["supercategory"]),
+        "name": joined(labels["space"], " ", labels["landmark_id"]),
+        "type_id": joined(prefix, labels["supercategory"]),
         "type": labels["supercategory"],
-        "label_id": _join(prefix, pc.utf8_trim_whitespace(labels["hierarchical_label"])),
+        "label_id": joined(prefix, pc.utf8_trim_whitespace(labels["hierarchical_label"])),
         "label": labels["hierarchical_label"],
         "confidence": pc.cast(placed, pa.float64()),
         "source": pc.if_else(placed, "decision", "none"),
@@ -161,7 +156,7 @@ def tables(root: Path) -> dict[str, pa.Table]:
     columns = {name: pa.repeat(pa.scalar(""), typed.num_rows) for name in ("rank", "title", "route")}
     columns |= {name: typed[name] for name in ("space", "landmark_id", "type_id", "type")}
     columns |= {"ended": pa.repeat(pa.scalar(False), typed.num_rows), "revision": pa.nulls(typed.num_rows, pa.int64())}
-    columns["item"] = _join("Q", typed["landmark_id"])
+    columns["item"] = joined("Q", typed["landmark_id"])
     made["types"] = conform(pa.table(columns), TYPES, "types")
     built = build(made["assignments"])
     return {**made, "nodes": built.nodes, "leaves": built.leaves}
@@ -183,84 +178,6 @@ def _contents(sizes: Sizes) -> dict[str, Any]:
     return {"name": "synthetic", "rows": named, "splits": splits, "pictures": {}, "tars": {}}
 
 
-def mined(types: int = 6_000, scale: float = 1.0, seed: int = 0) -> dict[str, pa.Table]:
-    """What mining gives at GLDv2's size: nine landmarks in ten have one type of a few thousand, some have two.
-
-    Types are as frequent as such things are: a few have most landmarks. Each is named after a label, a number and a
-    word, and is a subclass of one of the 78 classes named as the labels; classes are not among the types.
-
-    Returns:
-        categories, types, subclasses and reasons.
-    """
-    chance, sizes = np.random.default_rng(seed), Sizes().scaled(scale)
-    counts = {"train": sizes.landmarks, "index": sizes.index_landmarks}
-    names, _, _ = label_names()
-    of_label = chance.integers(0, len(names), types)
-    words = np.array(["old", "former", "large", "ruined", "public", "royal"])[np.arange(types) % 6]
-    named = pa.array(
-        [f"{word} {names[n].strip()} {i}" for i, (n, word) in enumerate(zip(of_label, words, strict=True))]
-    )
-    ids = _join("Q", _numbers(10_000_000 + np.arange(types)))
-    frequency = 1 / np.arange(1, types + 1)
-    total = sum(counts.values())
-    drawn = chance.choice(types, size=(2, total), p=frequency / frequency.sum())  # of a place, not of a landmark
-    typed_places = [chance.random(total) < share for share in (0.9, 0.2)]
-    places, stated = [], []
-    for space, count in counts.items():
-        number = np.arange(count) + (0 if space == "train" else counts["train"] * 4 // 5)  # a fifth of train is in both
-        titles, landmark = _titles(number), _numbers(np.arange(count))
-        category = _join("http://commons.wikimedia.org/wiki/Category:", titles)
-        columns = {"space": pa.repeat(pa.scalar(space), count), "landmark_id": landmark, "category": category}
-        places.append(pa.table({**columns, "name": pc.replace_substring(titles, "_", " ")}))
-        rows = np.concatenate([np.flatnonzero(has[number]) for has in typed_places])
-        chosen = np.concatenate([draw[number][has[number]] for draw, has in zip(drawn, typed_places, strict=True)])
-        found = pa.table({name: columns[name].take(pa.array(rows)) for name in ("space", "landmark_id")})
-        found = found.append_column("type_id", ids.take(pa.array(chosen))).append_column("type", named.take(chosen))
-        stated.append(found.group_by(found.column_names, use_threads=False).aggregate([]))
-    categories, found = pa.concat_tables(places), pa.concat_tables(stated)
-    keys = _join(found["space"], " ", found["landmark_id"])
-    typed = pc.is_in(_join(categories["space"], " ", categories["landmark_id"]), keys)
-    for name, value in {"rank": "normal", "ended": False, "item": "", "title": "", "route": ""}.items():
-        found = found.append_column(name, pa.repeat(pa.scalar(value), found.num_rows))
-    found = found.append_column("revision", pa.nulls(found.num_rows, pa.int64()))
-    reasons = categories.append_column("reason", pc.if_else(typed, "typed", "no item"))
-    above = {
-        "type_id": ids,
-        "type": named,
-        "parent_id": _join("Q", _numbers(20_000_000 + of_label)),
-        "parent": pa.array([name.strip() for name in names]).take(pa.array(of_label)),
-        "depth": pa.repeat(pa.scalar(1), types),
-    }
-    return {
-        "categories": conform(categories, CATEGORIES, "categories"),
-        "types": conform(found, TYPES, "types"),
-        "subclasses": conform(pa.table(above), SUBCLASSES, "subclasses"),
-        "reasons": conform(reasons, REASONS, "reasons"),
-    }
-
-
-def write_decisions(folder: Path, tables: dict[str, pa.Table], share: float = 0.5) -> None:
-    """Write a labels folder: the bundled taxonomy, and decisions about the classes and `share` of the types.
-
-    Every type and class goes to the label it is named after.
-    """
-    taxonomy_path, _ = label_files(None)
-    taxonomy = read_taxonomy(taxonomy_path)
-    edges = tables["subclasses"].to_pylist()
-    chosen = [(edge["type_id"], edge["type"], edge["parent"]) for edge in edges[: round(len(edges) * share)]]
-    chosen += sorted({(edge["parent_id"], edge["parent"], edge["parent"]) for edge in edges})
-    found = [(key, name, taxonomy.find(label)) for key, name, label in chosen]
-    rows = [
-        {"type_id": key, "type": name, "action": LABEL, "label_id": label.label_id, "label": label.label}
-        for key, name, label in found
-        if label
-    ]
-    about = {"reviewer": "synthetic", "date": "2026-11-23", "reason": "it is named so"}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / taxonomy_path.name).write_bytes(taxonomy_path.read_bytes())
-    write_csv(folder / "decisions.csv", from_rows([row | about for row in rows], DECISIONS))
-
-
 # -- landmarks --
 
 
@@ -276,7 +193,7 @@ def _train(sizes: Sizes, chance: np.random.Generator) -> Landmarks:
     labels[chance.random(sizes.landmarks) >= 0.55] = -1
     labels[others] = -1
     labels[labelled] = _labels(len(labelled), chance)
-    return Landmarks(_titles(np.arange(sizes.landmarks)), labels, images, counts)
+    return Landmarks(made_titles(np.arange(sizes.landmarks)), labels, images, counts)
 
 
 def _index(sizes: Sizes, train: Landmarks, chance: np.random.Generator) -> Landmarks:
@@ -287,7 +204,7 @@ def _index(sizes: Sizes, train: Landmarks, chance: np.random.Generator) -> Landm
     both = min(count, len(train.labels)) // 5
     names[:both] = chance.permutation(len(train.labels))[:both]
     labels[:both] = train.labels[names[:both]]
-    return Landmarks(_titles(names), labels, _skewed(sizes.index_images, count, chance), np.zeros(count, np.int64))
+    return Landmarks(made_titles(names), labels, _skewed(sizes.index_images, count, chance), np.zeros(count, np.int64))
 
 
 def _labels(count: int, chance: np.random.Generator) -> Ints:
@@ -318,9 +235,10 @@ def _shared(total: int, limits: Ints) -> Ints:
     return counts
 
 
-def _titles(numbers: Ints) -> Texts:
+def made_titles(numbers: Ints) -> Texts:
+    """Titles of made-up Commons categories, with underscores."""
     places = pa.array(["Sainte-Marie,_Paris", "Château_d'If", "Old_Bridge_(Lucerne)", "Mount_Rainier"])
-    return _join("Landmark_", _numbers(numbers), "_", places.take(pa.array(numbers % len(places))))
+    return joined("Landmark_", as_text(numbers), "_", places.take(pa.array(numbers % len(places))))
 
 
 # -- files --
@@ -330,8 +248,8 @@ def _write_landmarks(root: Path, space: str, landmarks: Landmarks) -> None:
     names, _, natural = label_names()
     placed = np.where(landmarks.labels < 0, len(names), landmarks.labels)
     table = {
-        "landmark_id": _numbers(np.arange(len(landmarks.labels))),
-        "category": _join("http://commons.wikimedia.org/wiki/Category:", landmarks.titles),
+        "landmark_id": as_text(np.arange(len(landmarks.labels))),
+        "category": joined("http://commons.wikimedia.org/wiki/Category:", landmarks.titles),
         "supercategory": pa.array([*(f"kind of {name.strip()}" for name in names), ""]).take(pa.array(placed)),
         "hierarchical_label": pa.array([*names, ""]).take(pa.array(placed)),
         "natural_or_human_made": pa.array(["human-made", "natural", ""]).take(pa.array([*natural, 2]).take(placed)),
@@ -345,22 +263,20 @@ def _write_train(root: Path, train: Landmarks, chance: np.random.Generator, seed
     ids, number = _ids(len(landmark), seed, 0), _within(train.sizes)
     order = chance.permutation(len(landmark))
     titles = train.titles.take(pa.array(landmark))
-    url = _join("https://upload.wikimedia.org/wikipedia/commons/5/56/", titles, "_", _numbers(number), ".jpg")
+    url = joined("https://upload.wikimedia.org/wikipedia/commons/5/56/", titles, "_", as_text(number), ".jpg")
     shuffled = pa.array(order)
-    table = {"id": ids, "url": url, "landmark_id": _numbers(landmark)}
+    table = {"id": ids, "url": url, "landmark_id": as_text(landmark)}
     _write(root / "metadata" / "train.csv", {name: column.take(shuffled) for name, column in table.items()})
     table |= {
-        "author": _join("Photographer ", _numbers(chance.integers(0, 60_000, len(landmark)))),
+        "author": joined("Photographer ", as_text(chance.integers(0, 60_000, len(landmark)))),
         "license": pa.array(LICENCES).take(pa.array(chance.integers(0, len(LICENCES), len(landmark)))),
-        "title": _join("File:", titles, " ", _numbers(number), ".jpg"),
+        "title": joined("File:", titles, " ", as_text(number), ".jpg"),
     }
     wanted = ("id", "url", "author", "license", "title")
     _write(root / "metadata" / "train_attribution.csv", {name: table[name].take(shuffled) for name in wanted})
     kept, clean = ids.filter(pa.array(number < train.clean[landmark])), np.flatnonzero(train.clean)
     lists = pa.ListArray.from_arrays(pa.array(_edges(train.clean[clean]), pa.int32()), kept)
-    _write(
-        root / "metadata" / "train_clean.csv", {"landmark_id": _numbers(clean), "images": pc.binary_join(lists, " ")}
-    )
+    _write(root / "metadata" / "train_clean.csv", {"landmark_id": as_text(clean), "images": pc.binary_join(lists, " ")})
 
 
 def _write_rest(root: Path, index: Landmarks, sizes: Sizes, chance: np.random.Generator, seed: int) -> None:
@@ -368,7 +284,7 @@ def _write_rest(root: Path, index: Landmarks, sizes: Sizes, chance: np.random.Ge
     ids, test = _ids(len(landmark), seed, 1 << 40), _ids(sizes.test_images, seed, 1 << 41)
     order = pa.array(chance.permutation(len(landmark)))
     _write(root / "metadata" / "index.csv", {"id": ids.take(order)})
-    shown = {"id": ids, "landmark_id": _numbers(landmark)}
+    shown = {"id": ids, "landmark_id": as_text(landmark)}
     _write(root / "metadata" / "index_image_to_landmark.csv", {n: column.take(order) for n, column in shown.items()})
     _write(root / "metadata" / "test.csv", {"id": test})
     scored = min(sizes.public + sizes.private, sizes.test_images)
@@ -398,7 +314,7 @@ def _write(path: Path, columns: dict[str, Any]) -> None:
         for first in range(0, table.num_rows, BLOCK):
             block = table.slice(first, BLOCK).combine_chunks()
             cells = [part for column in block.columns for part in (",", _quoted(column.combine_chunks()))]
-            stream.write(_join(*cells[1:], "\n").buffers()[2])  # the text of all lines, one after the other
+            stream.write(joined(*cells[1:], "\n").buffers()[2])  # the text of all lines, one after the other
 
 
 # -- columns --
@@ -410,16 +326,18 @@ def _ids(count: int, seed: int, first: int) -> Texts:
     return ids_of(numbers * np.uint64(0x9E3779B97F4A7C15))
 
 
-def _numbers(values: Ints) -> Texts:
+def as_text(values: Ints) -> Texts:
+    """Numbers as text."""
     return pc.cast(pa.array(values), pa.string())
 
 
 def _quoted(cells: Texts) -> Texts:
     special = pc.match_substring_regex(cells, '[",\n]')
-    return pc.if_else(special, _join('"', pc.replace_substring(cells, '"', '""'), '"'), cells)
+    return pc.if_else(special, joined('"', pc.replace_substring(cells, '"', '""'), '"'), cells)
 
 
-def _join(*parts: Any) -> Texts:
+def joined(*parts: Any) -> Texts:
+    """Texts one after the other, row by row; a single text counts for all rows."""
     return pc.binary_join_element_wise(*parts, "")
 
 
