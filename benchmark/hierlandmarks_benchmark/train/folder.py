@@ -32,4 +32,6 @@ def alone(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):  # what was refused before anything was written leaves no folder either
+            folder.rmdir()
         os.close(descriptor)
