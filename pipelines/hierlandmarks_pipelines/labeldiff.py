@@ -1,30 +1,45 @@
-"""What moved between two versions of the labels."""
+"""What moved between two versions of the labels, and why."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hierlandmarks.errors import MissingDataError, UsageError
-from hierlandmarks.schema import SPACES
-from hierlandmarks.tables import read_csv
+from hierlandmarks.schema import ASSIGNMENTS, SPACES
+from hierlandmarks.tables import read_csv, read_table
 
 _SUFFIX = "_label_to_hierarchical.csv"
 _NEEDED = ("landmark_id", "hierarchical_label")
+_ASSIGNED = Path("tables", "assignments.parquet")  # within a run folder
+_Reasons = Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
 class Move:
-    """A landmark whose label differs; "" stands for no label."""
+    """A landmark whose label differs; "" stands for no label.
+
+    Attributes:
+        why_before, why_after: why it had and has its label (or none), "" where only the released CSVs are there.
+    """
 
     space: str
     landmark_id: str
     category: str
     before: str
     after: str
+    why_before: str = ""
+    why_after: str = ""
+
+    def text(self) -> str:
+        """The same for people: a line, and one for each reason."""
+        lines = [f"{self.space or 'landmark'} {self.landmark_id}: {_moved(self.before, self.after)}  {self.category}"]
+        lines += [f"    before: {self.why_before}"] * bool(self.why_before)
+        lines += [f"    now:    {self.why_after}"] * bool(self.why_after)
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -65,23 +80,20 @@ class Difference:
             lines.append(f"{self.only_before} are only in the first, {self.only_after} only in the second.")
         if self.agreement is not None:
             lines.append(f"Of those with a label in both, {self.agreement:.1%} have the same.")
-        lines += [f"{count:>7}  {_shown(before)} -> {_shown(after)}" for before, after, count in self.counts()]
-        lines += [
-            f"{m.space or 'landmark'} {m.landmark_id}: {_shown(m.before)} -> {_shown(m.after)}  {m.category}"
-            for m in self.moves
-        ]
-        return "\n".join(lines)
+        lines += [f"{count:>7}  {_moved(before, after)}" for before, after, count in self.counts()]
+        return "\n".join([*lines, *(move.text() for move in self.moves)])
 
 
-def _shown(label: str) -> str:
-    return label.strip() or "(none)"
+def _moved(before: str, after: str) -> str:
+    return " -> ".join(label.strip() or "(none)" for label in (before, after))
 
 
 def diff_labels(before: Path, after: Path) -> Difference:
     """Compare two label files, or two folders of them.
 
     Args:
-        before: a CSV with landmark_id and hierarchical_label, or a folder with `*_label_to_hierarchical.csv`.
+        before: a CSV with landmark_id and hierarchical_label, a folder with `*_label_to_hierarchical.csv`, or a run
+            folder, whose assignments also say why.
         after: the same; a folder may be compared with a file whose name begins with train or index.
 
     Raises:
@@ -89,6 +101,7 @@ def diff_labels(before: Path, after: Path) -> Difference:
         UsageError: train labels would be compared with index labels: the same number means another landmark there.
         TableError: a file that cannot be read, or a repeated landmark.
     """
+    whys = _reasons(before), _reasons(after)
     old, new = _files(before), _files(after)
     old, new = _same_spaces(old, new), _same_spaces(new, old)
     if not old.keys() & new.keys():
@@ -101,7 +114,7 @@ def diff_labels(before: Path, after: Path) -> Difference:
     return Difference(
         both=sum(r.both for r in results),
         same=sum(r.same for r in results),
-        moves=tuple(move for r in results for move in r.moves),
+        moves=tuple(_explained(move, *whys) for r in results for move in r.moves),
         only_before=sum(r.only_before for r in results),
         only_after=sum(r.only_after for r in results),
         same_labelled=sum(r.same_labelled for r in results),
@@ -111,11 +124,26 @@ def diff_labels(before: Path, after: Path) -> Difference:
 def _files(path: Path) -> dict[str, Path]:
     """Label files by space; "" for a file whose name does not tell."""
     if path.is_dir():
+        path = path / "labels" if (path / "labels").is_dir() else path
         found = {space: path / f"{space}{_SUFFIX}" for space in SPACES if (path / f"{space}{_SUFFIX}").is_file()}
         if not found:
             raise MissingDataError(f"{path} holds no label file", expected=f"train{_SUFFIX} or index{_SUFFIX}")
         return found
     return {next((space for space in SPACES if path.name.startswith(f"{space}_")), ""): path}
+
+
+def _reasons(path: Path) -> _Reasons:
+    """Why landmarks have their labels, by space and id: from the assignments of the run that the labels lie in."""
+    table = next(
+        (run / _ASSIGNED for run in (path, path.parent) if path.is_dir() and (run / _ASSIGNED).is_file()), None
+    )
+    rows = read_table(table, ASSIGNMENTS).to_pylist() if table else []
+    return {(row["space"], row["landmark_id"]): row["reason"] for row in rows}
+
+
+def _explained(move: Move, before: _Reasons, after: _Reasons) -> Move:
+    key = move.space, move.landmark_id
+    return replace(move, why_before=before.get(key, ""), why_after=after.get(key, ""))
 
 
 def _same_spaces(files: dict[str, Path], others: Mapping[str, Path]) -> dict[str, Path]:

@@ -30,11 +30,11 @@ def learn_trust(probabilities: Floats, opinions: Floats, right: Bools) -> Trust:
         right: N; whether the likeliest label was right.
 
     Returns:
-        Confidence of the likeliest label; of everything right or wrong alike, the share that was right.
+        Confidence of the likeliest label. Where all were right, or all wrong, there is nothing to learn, and the
+        probability of the likeliest label stands.
     """
     if right.all() or not right.any():
-        share = float(right.mean())
-        return lambda asked, heard: np.full(len(asked), share)
+        return lambda asked, heard: np.asarray(asked.max(axis=1)) if len(asked) else np.zeros(0)
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -224,7 +224,7 @@ def quality(source: Path, published: Path | None, calibration: Path | None, out:
 @click.argument("after", type=_FILE)
 @_JSON
 def diff(before: Path, after: Path, as_json: bool) -> None:
-    """What moved between two label CSVs, or two folders of them."""
+    """What moved between two label CSVs, folders of them, or runs, which also say why."""
     from hierlandmarks_pipelines.labeldiff import diff_labels
 
     result = diff_labels(before, after)

@@ -8,7 +8,8 @@ import pytest
 
 from hierlandmarks.errors import HierarchyError, MissingDataError, TableError, UsageError
 from hierlandmarks.hierarchy import Hierarchy
-from hierlandmarks.schema import HIERARCHICAL_CSV
+from hierlandmarks.schema import ASSIGNMENTS, HIERARCHICAL_CSV
+from hierlandmarks.tables import write_table
 from hierlandmarks_pipelines.build import CONFLICTS, STAGE, BuildParams, build
 from hierlandmarks_pipelines.labeldiff import diff_labels
 from tests.labelworld import CASTLE, CHURCH, COMMONS, LAKE, OCEAN, assigned, assignments
@@ -154,6 +155,17 @@ def test_folders_are_compared_space_by_space(tmp_path):
     assert result.counts() == [("lake", "church", 1)]
     one = diff_labels(tmp_path / "a" / "train_label_to_hierarchical.csv", tmp_path / "b")
     assert (one.both, one.same) == (1, 1)
+
+
+def test_runs_say_why_a_landmark_moved(tmp_path):
+    for name, label in (("a", LAKE), ("b", CHURCH)):
+        (tmp_path / name / "tables").mkdir(parents=True)
+        rows = assignments(assigned(1, label, reason=f"decided to be {label.label}"))
+        write_table(tmp_path / name / "tables" / "assignments.parquet", rows, ASSIGNMENTS, {})
+        write(tmp_path / name / "labels" / "train_label_to_hierarchical.csv", [f"1,c,{label.label},n"])
+    (move,) = diff_labels(tmp_path / "a", tmp_path / "b" / "labels").moves
+    assert (move.why_before, move.why_after) == ("decided to be lake", "decided to be church")
+    assert move.text().splitlines()[1:] == ["    before: decided to be lake", "    now:    decided to be church"]
 
 
 def test_train_is_never_compared_with_index(tmp_path):

@@ -190,7 +190,7 @@ def test_trust_is_low_where_clues_disagree_and_matches_what_was_right():
     assert trust(probabilities[:0], heard[:, :0]).shape == (0,)
 
 
-def test_trust_of_answers_that_were_all_right_is_their_share():
-    probabilities = np.full((10, 2), 0.5)
+def test_where_all_were_right_there_is_nothing_to_learn_and_the_blend_stands():
+    probabilities = np.tile([0.7, 0.3], (10, 1))
     always = learn_trust(probabilities, opinion(probabilities[None]), np.ones(10, bool))
-    assert always(probabilities[:3], opinion(probabilities[None, :3])).tolist() == [1.0, 1.0, 1.0]
+    assert always(probabilities[:3], opinion(probabilities[None, :3])).tolist() == [0.7, 0.7, 0.7]
