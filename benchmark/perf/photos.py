@@ -33,10 +33,17 @@ LOSSES = {
     "csl": "[{name: CSLLoss}]",
     "triplet": "[{name: TripletLoss}]",
 }
+BESIDES = {  # with one seed, so that every loss stands on the leaderboard
+    **{
+        f"smooth{kind.lower()}": f"[{{name: Smooth{kind}Loss, weight: 0.9}}, {PROXY}]" for kind in ("AP", "HAP", "NDCG")
+    },
+    "suprecall": "[{name: SupRecallLoss, weight: 0.5}, {name: ProxyLoss, weight: 0.5}]",
+    "calibration": "[{name: CalibrationLoss}]",
+}
 SEEDS = (0, 1, 2)
 FOLLOWED = ("suphap-0", "triplet-0")  # measured after every epoch, which takes as long again
 PRETRAINED = "pretrained"  # the weights as they come: the same way with a learning rate of nothing
-RUNS = (PRETRAINED, *(f"{loss}-{seed}" for seed in SEEDS for loss in LOSSES))
+RUNS = (PRETRAINED, *(f"{loss}-{seed}" for seed in SEEDS for loss in LOSSES), *(f"{loss}-0" for loss in BESIDES))
 
 
 def settings(run: str) -> list[str]:
@@ -46,7 +53,7 @@ def settings(run: str) -> list[str]:
         return [f"name=photos-{run}", "epochs=1", *rates]
     loss, _, seed = run.partition("-")
     followed = [] if run in FOLLOWED else ['data.validation=""']
-    return [f"name=photos-{run}", f"seed={seed}", f"loss={LOSSES[loss]}", *followed]
+    return [f"name=photos-{run}", f"seed={seed}", f"loss={(LOSSES | BESIDES)[loss]}", *followed]
 
 
 def is_there(run: str, folder: Path) -> bool:

@@ -37,8 +37,10 @@ def test_runs_differ_in_loss_and_seed_only(perf: dict[str, Any]) -> None:
             watched = dataclasses.replace(recipe.data, validation=first.data.validation)
             same = {"name": first.name, "seed": first.seed, "loss": first.loss, "data": watched}
             assert dataclasses.replace(recipe, **same) == first
-    losses = {str(load_recipe("photos", perf["settings"](f"{loss}-0")).loss) for loss in perf["LOSSES"]}
-    assert len(losses) == 6
+    losses = {
+        str(load_recipe("photos", perf["settings"](f"{loss}-0")).loss) for loss in perf["LOSSES"] | perf["BESIDES"]
+    }
+    assert len(losses) == 11
 
 
 def test_summaries_pair_queries_and_count_seeds(perf: dict[str, Any]) -> None:
