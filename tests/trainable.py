@@ -24,7 +24,7 @@ from hierlandmarks_benchmark.objective import Objective
 from hierlandmarks_benchmark.recipe import Recipe
 from hierlandmarks_benchmark.train.backward import Learner
 from hierlandmarks_benchmark.train.loop import Data
-from hierlandmarks_benchmark.train.team import Team, disband
+from hierlandmarks_benchmark.train.team import Team, together
 
 SIDE = 24
 
@@ -106,14 +106,14 @@ def main(folder: str) -> None:
     reductions: list[int] = []
     reduce = torch.distributed.all_reduce
     torch.distributed.all_reduce = lambda *a, **k: reductions.append(1) or reduce(*a, **k)
-    for name, case in CASES.items():
-        reductions.clear()
-        found, one, loss = one_step(*case)
-        counted = {"loss": torch.tensor(loss, dtype=torch.float64), "reductions": torch.tensor(len(reductions))}
-        save_file(
-            {key: value.contiguous() for key, value in found.items()} | counted, f"{folder}/{name}.{one.team.rank}"
-        )
-    disband()
+    with together():
+        for name, case in CASES.items():
+            reductions.clear()
+            found, one, loss = one_step(*case)
+            counted = {"loss": torch.tensor(loss, dtype=torch.float64), "reductions": torch.tensor(len(reductions))}
+            save_file(
+                {key: value.contiguous() for key, value in found.items()} | counted, f"{folder}/{name}.{one.team.rank}"
+            )
 
 
 if __name__ == "__main__":

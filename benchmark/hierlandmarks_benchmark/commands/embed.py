@@ -38,9 +38,11 @@ def embed(
     """
     from hierlandmarks_benchmark.embed import BASELINES, EmbedParams
     from hierlandmarks_benchmark.embed import embed as run
+    from hierlandmarks_benchmark.train.team import together
 
     chosen = () if no_baselines else baselines or BASELINES
-    done = run(release, model, out, EmbedParams(chosen, batch, shard, workers))
+    with together():
+        done = run(release, model, out, EmbedParams(chosen, batch, shard, workers))
     if done.main:
         facts = {"entries": list(done.entries), "out": str(out), "images": done.images, "waited": round(done.waited, 4)}
         words = (

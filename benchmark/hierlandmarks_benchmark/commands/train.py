@@ -27,12 +27,12 @@ def train(release: str, recipe: str, out: Path, assignments: tuple[str, ...], re
     from hierlandmarks_benchmark.recipe import load_recipe
     from hierlandmarks_benchmark.train import train as run
     from hierlandmarks_benchmark.train.run import is_first
-    from hierlandmarks_benchmark.train.team import disband
+    from hierlandmarks_benchmark.train.team import together
 
     loaded = load_recipe(recipe, assignments)
     working = out.with_name(f"{out.name}.training")
-    summary = run(release, loaded, working, restart=restart)
-    disband()
+    with together():
+        summary = run(release, loaded, working, restart=restart)
     if not is_first():
         return
     with atomic_folder(out) as folder:

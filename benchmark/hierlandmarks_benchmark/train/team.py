@@ -7,7 +7,8 @@ and nothing but one sum of gradients has to travel back. Alone, every method giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -135,7 +136,14 @@ class Team:
         return parts
 
 
-def disband() -> None:
-    """End what torchrun began, once nobody has anything left to say to the others."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Work that may be shared under torchrun: what joins the processes is ended with it, whatever the end.
+
+    Left to the interpreter, gloo's threads may still hold Python objects when it goes, and the process aborts.
+    """
+    try:
+        yield
+    finally:
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
