@@ -97,13 +97,20 @@ def load(
     release = _open(name_or_folder, verify)
     if split is not None and split not in release.splits:
         raise UsageError(f"the release {release.name} has no split {split!r}", do=nearest(split, release.splits))
-    for name in columns or ():
-        if name not in RELEASE.schema.names:
-            raise UsageError(f"there is no column {name!r}", do=nearest(name, RELEASE.schema.names))
+    columns = _known(columns or ())
     if streaming:
-        wanted = tuple(columns or RELEASE.schema.names)
+        wanted = columns or tuple(RELEASE.schema.names)
         return Stream(release.name, split, wanted, release.rows(split, wanted), release.hierarchy)
     return Dataset(release, split, columns=columns, root=root)
+
+
+def _known(columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns, a lone name as one of them."""
+    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    for name in names:
+        if name not in RELEASE.schema.names:
+            raise UsageError(f"there is no column {name!r}", do=nearest(name, RELEASE.schema.names))
+    return names
 
 
 def _open(name_or_folder: str | os.PathLike[str], verify: bool) -> Source:
@@ -161,10 +168,7 @@ class Dataset:
             UsageError: there is no such column.
             CorruptInputError: a shard cannot be read.
         """
-        for name in columns:
-            if name not in RELEASE.schema.names:
-                raise UsageError(f"there is no column {name!r}", do=nearest(name, RELEASE.schema.names))
-        table = self._shards.table(columns)
+        table = self._shards.table(_known(columns))
         return table if self._rows is None else table.take(pa.array(self._rows))
 
     @cached_property

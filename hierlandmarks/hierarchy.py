@@ -302,7 +302,12 @@ class Hierarchy:
         try:
             return int(self._ids.get_loc(node_id))  # type: ignore[arg-type]  # ids are unique: an integer
         except KeyError:
-            raise UsageError(f"there is no node {node_id!r} in the hierarchy") from None
+            raise UsageError(f"there is no node {node_id!r} in the hierarchy", do=self._advice(node_id)) from None
+
+    def _advice(self, name: str) -> str:
+        """What to ask for instead of a name that is no id: the nodes of that name."""
+        named = self._nodes.filter(pc.equal(self._nodes["name"], str(name)))["node_id"].to_pylist()
+        return f"the id of {name} is {' or '.join(named[:3])}" if named else "ids stand in hierarchy.csv and in graph"
 
     @cached_property
     def _children(self) -> tuple[Ints, Ints]:

@@ -303,6 +303,13 @@ def test_common_ancestors_of_many_are_those_of_networkx(tree: Hierarchy) -> None
         tree.lowest_common_ancestors([""], ["p:Ulm"])
 
 
+def test_a_name_where_an_id_is_asked(tree: Hierarchy) -> None:
+    with pytest.raises(UsageError, match="no node 'church' in the hierarchy: the id of church is l:church"):
+        tree.children("church")
+    with pytest.raises(UsageError, match=r"no node 'Ulm' in the hierarchy: ids stand in hierarchy\.csv"):
+        tree.path("Ulm")
+
+
 def test_codes_of_a_level(tree: Hierarchy) -> None:
     assert tree.codes("label").tolist() == [[-1, 0, 0], [-1, 1, 1]]
     with pytest.raises(UsageError, match="did you mean label"):

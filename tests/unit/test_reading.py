@@ -37,6 +37,8 @@ def test_columns(made: Path) -> None:
     assert ds.labels.shape == (len(ds), 3)
     with pytest.raises(UsageError, match="did you mean license"):
         hl.load(made, "train", columns=["licence"])
+    assert list(hl.load(made, "train", columns="id").images.columns) == ["id"]
+    assert hl.load(made, "train").table("id").column_names == ["id"]
 
 
 def test_a_stream_gives_every_row_in_order(made: Path) -> None:
