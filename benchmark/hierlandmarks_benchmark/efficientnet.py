@@ -68,14 +68,19 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Maps before pooling."""
+        features = self.body(pictures)
+        for block in self.blocks[self.frozen :]:
+            features = block(features)
+        return cast(Tensor, self.head(features))
+
+    def body(self, pictures: Tensor) -> Tensor:
+        """What the stem and the frozen blocks give: where there are any, the same for a picture whatever is learnt."""
         features = pictures
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.stem(features)
             for block in self.blocks[: self.frozen]:
                 features = block(features)
-        for block in self.blocks[self.frozen :]:
-            features = block(features)
-        return cast(Tensor, self.head(features))
+        return features
 
     def train(self, mode: bool = True) -> EfficientNetLite0:
         """As in torch, but what is frozen stays in evaluation."""

@@ -9,15 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from hierlandmarks.metrics import evaluate_embeddings
-from hierlandmarks_benchmark.loading import Pictures
 from hierlandmarks_benchmark.models import Network, encode
-from hierlandmarks_benchmark.train.loop import Look
+from hierlandmarks_benchmark.train.loop import Look, Source
 from hierlandmarks_benchmark.train.team import Team
 
 BATCH = 256  # pictures that pass the network at a time
 
 
-def watch(pictures: Pictures, labels: NDArray[np.int64], size: int) -> Look:
+def watch(pictures: Source, labels: NDArray[np.int64], size: int) -> Look:
     """A function from a network to its H-AP, each picture against the others; NaN in processes other than the first.
 
     Args:
