@@ -28,6 +28,7 @@ from hierlandmarks_pipelines.labelfiles import (
     read_taxonomy,
 )
 from hierlandmarks_pipelines.nameclues import Clue, find_clue, lexicon
+from hierlandmarks_pipelines.photogallery import Photos
 from hierlandmarks_pipelines.places import leaf_id
 from hierlandmarks_pipelines.wikimedia.reasons import REASONS, TYPED
 from hierlandmarks_pipelines.words import words_file
@@ -50,12 +51,18 @@ class AssignParams:
         train: CSV of labelled landmarks to learn from; without one, words of labels and decided types are looked for
             at either end of the name.
         model: text model of the learnt clues, see `encoders.find_encoder`.
+        photos: photos of landmarks as one more thing to learn from: those that `train` labels, and those of the run.
     """
 
     name_threshold: float = 0.8
     labels: Path | None = None
     train: Path | None = None
     model: str = "auto"
+    photos: Photos | None = None
+
+    def __post_init__(self) -> None:
+        if self.photos and not self.train:
+            raise UsageError("assign: photos tell nothing without labelled landmarks", do="set train")
 
 
 @dataclass(frozen=True)
@@ -284,6 +291,7 @@ def _why_none(found: Sequence[_Stated], why: str) -> str:
 
 def _run(params: AssignParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
     taxonomy = read_taxonomy(label_files(params.labels)[0])
+    learnt = learn_guess(params.train, params.labels, params.model, photos=params.photos) if params.train else None
     assignments = assign(
         inputs["categories"],
         inputs["types"],
@@ -292,7 +300,7 @@ def _run(params: AssignParams, inputs: Inputs, folders: Mapping[str, Path]) -> O
         decisions_from_table(inputs["decisions"]),
         taxonomy,
         name_threshold=params.name_threshold,
-        guess=learn_guess(params.train, params.labels, params.model).guess if params.train else None,
+        guess=learnt.guess if learnt else None,
     )
     return {"assignments": assignments}
 
@@ -300,7 +308,8 @@ def _run(params: AssignParams, inputs: Inputs, folders: Mapping[str, Path]) -> O
 def _reads(params: AssignParams) -> tuple[Path, ...]:
     taxonomy, decisions = label_files(params.labels)
     learnt = (words_file(params.labels), decisions, params.train) if params.train else ()
-    return (taxonomy, *learnt)
+    seen = (params.photos.listed, params.photos.folder, Path(params.photos.model)) if params.photos else ()
+    return (taxonomy, *learnt, *seen)
 
 
 STAGE = Stage(

@@ -24,7 +24,6 @@ from hierlandmarks_pipelines.words import split_words
 
 COLUMNS = ("landmark_id", "hierarchical_label", "natural_or_human_made", "confidence", "source", "runner-up")
 SURE = 0.95  # landmarks less sure than this go to review
-_SPACE = "train"  # a CSV of labels says nothing of its id space; decisions by place only need the category
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def assign_csv(
 
     Args:
         train, labels, model, priors, photos, seed: see `guesses.learn_guess`.
-        landmarks: columns landmark_id, category, and where there are any supercategory and location.
+        landmarks: columns landmark_id, category, and where there are any supercategory, location and space.
         outputs: where to.
 
     Raises:
@@ -108,7 +107,7 @@ def assign_csv(
 
 def label_landmarks(asked: Sequence[Mapping[str, str]], learnt: Learnt) -> pa.Table:
     """Landmarks as `guesses.read_asked` gives them to a `schema.ASSIGNMENTS` table; each gets its likeliest label."""
-    keys = [{"space": _SPACE, "landmark_id": row["landmark_id"], "category": row["category"]} for row in asked]
+    keys = [{name: row[name] for name in ("space", "landmark_id", "category")} for row in asked]
     place = {row["landmark_id"]: row["location"] for row in asked}
     named = [key | {"name": landmark_name(key["category"])} for key in keys]
     return assign(

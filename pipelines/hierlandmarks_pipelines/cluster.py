@@ -18,10 +18,11 @@ from hierlandmarks.schema import PROPOSALS
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import from_rows, read_table
 from hierlandmarks_pipelines.ancestry import parents_of
-from hierlandmarks_pipelines.encoders import Vectors, find_encoder
+from hierlandmarks_pipelines.encoders import find_encoder
 from hierlandmarks_pipelines.labelfiles import Taxonomy, label_files, read_taxonomy
 from hierlandmarks_pipelines.proposals import central_names, permanent_ids
 from hierlandmarks_pipelines.suggest import Suggestion, suggest_labels
+from hierlandmarks_pipelines.vectorcache import Vectors
 
 METHODS = ("auto", "agglomerative", "kmeans")
 MANY = 20_000  # types from which on `auto` takes k-means: agglomerative needs 16 bytes for every pair, 3.2 GB here

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,14 +12,11 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
-import numpy.typing as npt
 
-from hierlandmarks.errors import CorruptInputError, MissingDataError, OfflineError, UsageError
+from hierlandmarks.errors import MissingDataError, OfflineError, UsageError
 from hierlandmarks.network import is_offline
 from hierlandmarks.progress import say
-from hierlandmarks.releases import home
-
-Vectors = npt.NDArray[np.float32]
+from hierlandmarks_pipelines.vectorcache import VectorCache, Vectors, fingerprint
 
 DEFAULT = "all-MiniLM-L6-v2"
 LEXICAL = "lexical-ngrams"
@@ -85,7 +80,7 @@ def embed_texts(texts: Sequence[str], encoder: Encoder) -> Vectors:
     A sentence model takes about 1 ms a name on one core; a cached vector a few microseconds.
     """
     wanted = sorted(set(texts))
-    with _Cache(encoder) as cache:
+    with VectorCache("text-vectors", encoder.name, encoder.version) as cache:
         known = cache.get(wanted)
         missing = [text for text in wanted if text not in known]
         if missing:
@@ -122,7 +117,7 @@ def _sentences(model: str) -> Encoder:
         )
         return np.asarray(vectors, dtype=np.float32)
 
-    return Encoder(name, _fingerprint(folder), encode)
+    return Encoder(name, fingerprint(folder), encode)
 
 
 def _load(model: str, folder: Path) -> Any:
@@ -192,46 +187,3 @@ def _reachable() -> bool:
 
 def _repository(model: str) -> str:
     return model if "/" in model else f"sentence-transformers/{model}"
-
-
-def _fingerprint(folder: Path) -> str:
-    """Names, sizes and times of a model's files: a changed model never meets an old cache."""
-    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    return hashlib.sha256(repr([(name, s.st_size, s.st_mtime_ns) for name, s in stats]).encode()).hexdigest()[:16]
-
-
-# -- cache --
-
-
-class _Cache:
-    """Vectors by text in one SQLite file a model, in HIERLANDMARKS_HOME; several processes may share it."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        key = hashlib.sha256(f"{encoder.name}\0{encoder.version}".encode()).hexdigest()[:12]
-        folder = home() / "text-vectors"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"{encoder.name.replace('/', '--')}-{key}.sqlite"
-
-    def __enter__(self) -> _Cache:
-        self._connection = sqlite3.connect(self._path, timeout=60)
-        try:
-            self._connection.execute("CREATE TABLE IF NOT EXISTS vectors (text TEXT PRIMARY KEY, vector BLOB NOT NULL)")
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise CorruptInputError(f"the cache {self._path} is damaged", got=str(error), do="delete it") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def get(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        """The vectors of those texts that are known."""
-        query = "SELECT vector FROM vectors WHERE text = ?"
-        rows = ((text, self._connection.execute(query, (text,)).fetchone()) for text in texts)
-        return {text: np.frombuffer(row[0], dtype="<f4") for text, row in rows if row}
-
-    def put(self, texts: Sequence[str], vectors: Vectors) -> None:
-        """Keep vectors, all or none of them."""
-        rows = [(text, vector.astype("<f4").tobytes()) for text, vector in zip(texts, vectors, strict=True)]
-        with self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)

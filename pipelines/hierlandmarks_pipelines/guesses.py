@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from hierlandmarks.errors import TableError
+from hierlandmarks.schema import SPACES
 from hierlandmarks.tables import read_csv
 from hierlandmarks.titles import PREFIX, category_title
 from hierlandmarks_pipelines.calibration import Reliability, reliability
@@ -18,7 +20,7 @@ from hierlandmarks_pipelines.encoders import find_encoder
 from hierlandmarks_pipelines.labelfiles import Decision, Taxonomy, effective, label_files, read_decisions, read_taxonomy
 from hierlandmarks_pipelines.learn import Answers, Assigner, default_clues, learn, with_frequencies
 from hierlandmarks_pipelines.photoclues import photo_clues
-from hierlandmarks_pipelines.photogallery import Gallery, Photos, read_gallery
+from hierlandmarks_pipelines.photogallery import Gallery, Photos, check_space, read_gallery
 from hierlandmarks_pipelines.photomodel import load_photo_model
 from hierlandmarks_pipelines.words import read_words, split_words, words_file
 
@@ -28,7 +30,7 @@ Guess = Callable[
 ]  # landmarks -> cells of `schema.ASSIGNMENTS`, one dict each
 
 ASKED = ("landmark_id", "category")
-OPTIONAL = ("supercategory", "location")
+OPTIONAL = ("supercategory", "location", "space")
 LABELLED = (*ASKED, "hierarchical_label")
 
 
@@ -57,7 +59,7 @@ class Learnt:
         return reliability(found.held_out_confidence, found.held_out.argmax(axis=1) == self.codes)
 
     def guess(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Cells for landmarks, given `landmark_id`, `name` and, where known, `type` and `location`."""
+        """Cells for landmarks, given `space`, `landmark_id`, `name` and, where known, `type` and `location`."""
         names, types, places = ([row.get(key, "") for row in rows] for key in ("name", "type", "location"))
         landmarks = Landmarks(names, types, places, _photos(rows, self.gallery))
         answers = self.assigner.ask(landmarks)
@@ -103,8 +105,9 @@ def learn_guess(
     """Learn from a CSV of labelled landmarks.
 
     Args:
-        train: columns landmark_id, category, hierarchical_label, and where there are any supercategory and location;
-            rows with an empty label are passed over.
+        train: columns landmark_id, category, hierarchical_label, and where there are any supercategory, location and
+            space (train or index, which number their landmarks independently; train where it is not said); rows with
+            an empty label are passed over.
         labels: folder with taxonomy.csv, decisions.csv and words.csv; the bundled one when None.
         model: text model, see `encoders.find_encoder`.
         priors: CSV with a column hierarchical_label in which labels are as frequent as among the landmarks to be
@@ -141,7 +144,7 @@ def read_labelled(path: Path, taxonomy: Taxonomy, gallery: Gallery | None = None
     """
     table = read_csv(path, LABELLED, key=("landmark_id",), optional=OPTIONAL)
     codes = _codes(path, table["hierarchical_label"].to_pylist(), taxonomy)
-    rows = [row for row, code in zip(table.to_pylist(), codes, strict=True) if code >= 0]
+    rows = [row for row, code in zip(_spaced(path, table), codes, strict=True) if code >= 0]
     return to_landmarks(rows, gallery), codes[codes >= 0]
 
 
@@ -157,12 +160,19 @@ def read_labels(path: Path, taxonomy: Taxonomy) -> Ints:
 
 
 def read_asked(path: Path) -> list[dict[str, str]]:
-    """Landmarks to give labels to: landmark_id, category, and `supercategory` and `location` ("" where not known).
+    """Landmarks to give labels to: landmark_id, category, space, and supercategory and location ("" where not known).
 
     Raises:
         MissingDataError, TableError: no such file, a column or id missing, an id twice.
     """
-    rows: list[dict[str, str]] = read_csv(path, ASKED, key=("landmark_id",), optional=OPTIONAL).to_pylist()
+    return _spaced(path, read_csv(path, ASKED, key=("landmark_id",), optional=OPTIONAL))
+
+
+def _spaced(path: Path, table: pa.Table) -> list[dict[str, str]]:
+    """Rows, each with its space."""
+    rows = [{**row, "space": row["space"] or SPACES[0]} for row in table.to_pylist()]
+    for number, row in enumerate(rows, start=2):
+        check_space(row["space"], path, number)
     return rows
 
 
@@ -179,7 +189,7 @@ def landmark_name(category: str) -> str:
 
 
 def to_landmarks(rows: Sequence[Row], gallery: Gallery | None = None) -> Landmarks:
-    """Rows with category, supercategory and location, and landmark_id where photos count, as clues see them."""
+    """Rows as `read_asked` gives them, as clues see them."""
     return Landmarks(
         [landmark_name(row["category"]) for row in rows],
         [row["supercategory"] for row in rows],
@@ -189,7 +199,7 @@ def to_landmarks(rows: Sequence[Row], gallery: Gallery | None = None) -> Landmar
 
 
 def _photos(rows: Sequence[Row], gallery: Gallery | None) -> Sequence[Sequence[int]]:
-    return [gallery.of(row["landmark_id"]) for row in rows] if gallery else ()
+    return [gallery.of(row) for row in rows] if gallery else ()
 
 
 def _codes(path: Path, texts: Sequence[str], taxonomy: Taxonomy) -> Ints:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from hierlandmarks.errors import UsageError
 from hierlandmarks_pipelines.clues import Clue, Landmarks, Opinion
 from hierlandmarks_pipelines.labelfiles import Taxonomy
-from hierlandmarks_pipelines.photomodel import PhotoModel, Vectors
+from hierlandmarks_pipelines.photomodel import PhotoModel
+from hierlandmarks_pipelines.vectorcache import Vectors
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hierlandmarks.errors import MissingDataError
 from hierlandmarks.network import is_offline
+from hierlandmarks_pipelines.vectorcache import Vectors, fingerprint
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Vectors = npt.NDArray[np.float32]
 DEFAULT = "openai/clip-vit-base-patch32"
 _BATCH = 32
 
@@ -30,12 +30,14 @@ class PhotoModel:
         scale: what cosines are multiplied by before a softmax over prompts, as the model learnt it (CLIP: about 100).
         pictures: RGB pictures → unit float32 vectors, pictures × size; read as they come, a batch in memory.
         texts: texts → unit float32 vectors, texts × size.
+        version: changes whenever the vectors would; part of the key under which they are kept.
     """
 
     name: str
     scale: float
     pictures: Callable[[Iterable[Image.Image]], Vectors]
     texts: Callable[[Sequence[str]], Vectors]
+    version: str
 
 
 def load_photo_model(name: str) -> PhotoModel:
@@ -74,7 +76,8 @@ def load_photo_model(name: str) -> PhotoModel:
             expected="a model with an image and a text tower, such as CLIP or SigLIP",
             do="name another one",
         )
-    return PhotoModel(name, _scale(model), _pictures(model, prepare), _texts(model, tokenise))
+    version = fingerprint(Path(name)) if Path(name).is_dir() else str(getattr(model.config, "_commit_hash", ""))
+    return PhotoModel(name, _scale(model), _pictures(model, prepare), _texts(model, tokenise), version)
 
 
 def _scale(model: Any) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from hierlandmarks_pipelines.encoders import Vectors
+from hierlandmarks_pipelines.vectorcache import Vectors
 
 _SHARED = 0.5  # two proposals are the same when more than this share of the types they know together is in both
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hierlandmarks_pipelines.ancestry import ancestors
-from hierlandmarks_pipelines.encoders import Encoder, Vectors, embed_texts
+from hierlandmarks_pipelines.encoders import Encoder, embed_texts
 from hierlandmarks_pipelines.labelfiles import Label, Taxonomy
+from hierlandmarks_pipelines.vectorcache import Vectors
 
 # Chosen on the founders' decisions with all-MiniLM-L6-v2: of all temperatures tried, the one at which the confidence
 # is nearest to the share of suggestions that a person confirmed. With another model it only ranks.

@@ -121,7 +121,7 @@ def status(out: Path, labels: Path | None, rate: int, as_json: bool) -> None:
 @click.option("--review", type=_FILE, help="With --output: sheet of uncertain landmarks to write.")
 @click.option("--calibration", type=_FILE, help="With --output: CSV of confidence beside what was right, to write.")
 @click.option("--priors", type=_FILE, help="With --output: CSV with labels as frequent as among the landmarks.")
-@click.option("--photos", type=_FILE, help="With --output: CSV of photos to look at: landmark_id, id (or image_id).")
+@click.option("--photos", type=_FILE, help="With --train: CSV of photos to look at: landmark_id, id (or image_id).")
 @click.option("--pictures", type=_FILE, help="With --photos: their folder, of ID.jpg or a/b/c/ID.jpg.")
 @click.option(
     "--photo-model",
@@ -147,26 +147,35 @@ def assign(out: Path | None, landmarks: Path | None, force: bool, as_json: bool,
 
 
 def _assign_csv(landmarks: Any, as_json: bool, settings: dict[str, Any]) -> None:
-    from hierlandmarks.errors import UsageError
     from hierlandmarks_pipelines.assigncsv import Outputs, assign_csv
-    from hierlandmarks_pipelines.photogallery import Photos
 
     outputs = Outputs(settings["output"], settings["review"], settings["calibration"])
     chosen = {key: settings[key] for key in ("labels", "model", "priors", "seed")}
-    if (settings["photos"] is None) != (settings["pictures"] is None):
-        raise UsageError("photos are a list and a folder", expected="--photos and --pictures, or neither")
-    photos = Photos(settings["photos"], settings["pictures"], settings["photo_model"]) if settings["photos"] else None
-    result = assign_csv(settings["train"], landmarks, outputs, photos=photos, **chosen)
+    result = assign_csv(settings["train"], landmarks, outputs, photos=_photos(settings), **chosen)
     emit({"made": str(outputs.labels), **asdict(result)}, as_json, f"{outputs.labels}\n{result.text()}")
 
 
 def _assign_run(out: Path, force: bool, as_json: bool, settings: dict[str, Any]) -> None:
+    from hierlandmarks.errors import UsageError
     from hierlandmarks_pipelines import assign
     from hierlandmarks_pipelines.run import run_stage
 
+    for name in ("review", "calibration", "priors"):
+        if settings[name] is not None:
+            raise UsageError(f"--{name} is of no use in a run folder", do="give --train, --input and --output with it")
     chosen = {key: settings[key] for key in ("name_threshold", "labels", "train", "model")}
-    ran = run_stage(assign.STAGE, assign.AssignParams(**chosen), out, force=force)
+    ran = run_stage(assign.STAGE, assign.AssignParams(photos=_photos(settings), **chosen), out, force=force)
     _emit_made(out / "tables" / "assignments.parquet", ran, as_json)
+
+
+def _photos(settings: dict[str, Any]) -> Any:
+    from hierlandmarks.errors import UsageError
+    from hierlandmarks_pipelines.photogallery import Photos
+
+    listed, folder = settings["photos"], settings["pictures"]
+    if (listed is None) != (folder is None):
+        raise UsageError("photos are a list and a folder", expected="--photos and --pictures, or neither")
+    return Photos(listed, folder, settings["photo_model"]) if listed else None
 
 
 @labels.command()

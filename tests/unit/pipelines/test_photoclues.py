@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from hierlandmarks_pipelines.photoclues import (
     zero_shot,
 )
 from hierlandmarks_pipelines.photogallery import Photos, read_gallery
-from hierlandmarks_pipelines.photomodel import PhotoModel, Vectors, load_photo_model
+from hierlandmarks_pipelines.photomodel import PhotoModel, load_photo_model
+from hierlandmarks_pipelines.vectorcache import Vectors
 from tests.tinyclip import save_tiny_clip
 
 TWO = Taxonomy(
@@ -31,6 +33,12 @@ TWO = Taxonomy(
         Label("hl:lake", "lake", "natural", "", ""),
     )
 )
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a model saw is kept; every test begins without."""
+    monkeypatch.setenv("HIERLANDMARKS_HOME", str(tmp_path / "home"))
 
 
 def _unit(rows: int, size: int, seed: int) -> Vectors:
@@ -50,7 +58,7 @@ def test_a_label_is_the_mean_direction_of_its_prompts() -> None:
     def texts(some: object) -> Vectors:
         return np.array([[1.0, 0.0] if "church" in str(text) else [0.0, 1.0] for text in some], np.float32)  # type: ignore[attr-defined]
 
-    model = PhotoModel("fake", 10.0, lambda pictures: np.zeros((0, 2), np.float32), texts)
+    model = PhotoModel("fake", 10.0, lambda pictures: np.zeros((0, 2), np.float32), texts, "1")
     assert np.allclose(prompt_vectors(TWO, model), [[1, 0], [0, 1]])
 
 
@@ -156,7 +164,7 @@ def _looking() -> PhotoModel:
         means = np.array([np.asarray(picture).mean(axis=(0, 1)) for picture in some], np.float32).reshape(-1, 3)
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
 
-    return PhotoModel("mean colour", 10.0, pictures, lambda texts: np.ones((len(texts), 3), np.float32))
+    return PhotoModel("mean colour", 10.0, pictures, lambda texts: np.ones((len(texts), 3), np.float32), "1")
 
 
 def test_a_gallery_knows_whose_photos_are_whose(tmp_path: Path) -> None:
@@ -170,9 +178,9 @@ def test_a_gallery_knows_whose_photos_are_whose(tmp_path: Path) -> None:
         )
     listed = _write(tmp_path / "photos.csv", "landmark_id,image_id", [("7", ids[2]), ("9", ids[0]), ("7", ids[1])])
     flat = read_gallery(Photos(listed, tmp_path / "flat"), _looking())
-    assert flat.of("7") == (0, 2)
-    assert flat.of("9") == (1,)
-    assert flat.of("8") == ()
+    assert flat.of({"landmark_id": "7"}) == (0, 2)
+    assert flat.of({"landmark_id": "9"}) == (1,)
+    assert flat.of({"landmark_id": "8"}) == ()
     assert flat.vectors.argmax(axis=1).tolist() == [2, 0, 1]
     assert np.array_equal(read_gallery(Photos(listed, nested), _looking()).vectors, flat.vectors)
 
@@ -196,7 +204,7 @@ def test_one_photo_in_many_may_be_broken(tmp_path: Path) -> None:
     (tmp_path / "pictures" / f"{ids[3]}.jpg").write_bytes(b"no picture")
     listed = _write(tmp_path / "photos.csv", "landmark_id,id", [("7", photo) for photo in ids])
     gallery = read_gallery(Photos(listed, tmp_path / "pictures"), _looking())
-    assert len(gallery.of("7")) == len(gallery.vectors) == 119
+    assert len(gallery.of({"landmark_id": "7"})) == len(gallery.vectors) == 119
     assert gallery.unreadable[0].startswith(ids[3])
 
 
@@ -216,3 +224,47 @@ def test_a_model_without_words_is_refused(tmp_path: Path) -> None:
     ViTModel(tiny).save_pretrained(tmp_path / "vit")
     with pytest.raises(MissingDataError, match=r"does not compare|cannot be loaded"):
         load_photo_model(str(tmp_path / "vit"))
+
+
+def test_the_same_number_in_train_and_index_is_not_the_same_landmark(tmp_path: Path) -> None:
+    ids = ["a" * 16, "b" * 16]
+    _photos(tmp_path / "pictures", ids, [(200, 20, 20), (20, 200, 20)])
+    rows = [("7", "index", ids[0]), ("7", "", ids[1])]
+    listed = _write(tmp_path / "photos.csv", "landmark_id,space,id", rows)
+    gallery = read_gallery(Photos(listed, tmp_path / "pictures"), _looking())
+    assert gallery.of({"space": "index", "landmark_id": "7"}) == (0,)
+    assert gallery.of({"space": "train", "landmark_id": "7"}) == gallery.of({"landmark_id": "7"}) == (1,)
+    elsewhere = _write(tmp_path / "elsewhere.csv", "landmark_id,space,id", [("7", "test", ids[0])])
+    with pytest.raises(TableError, match=r"row 2.*'test'.*train or index"):
+        read_gallery(Photos(elsewhere, tmp_path / "pictures"), _looking())
+
+
+def test_whoever_is_interrupted_sees_no_photo_twice(tmp_path: Path) -> None:
+    ids = [f"{i:016x}" for i in range(300)]
+    _photos(tmp_path / "pictures", ids, [(i % 250, 90, 200 - i // 2) for i in range(300)])
+    listed = _write(tmp_path / "photos.csv", "landmark_id,id", [("7", photo) for photo in ids])
+    seen: list[int] = []
+
+    def impatient(some: Iterable[Image.Image]) -> Vectors:
+        pictures = list(some)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(len(pictures))
+        return _looking().pictures(pictures)
+
+    photos, model = Photos(listed, tmp_path / "pictures"), replace(_looking(), name="impatient", pictures=impatient)
+    with pytest.raises(KeyboardInterrupt):
+        read_gallery(photos, model)
+    seen[:] = [sum(seen)]
+    gallery = read_gallery(photos, model)
+    assert seen[0] >= 200
+    assert sum(seen) == 300
+    assert np.allclose(gallery.vectors, read_gallery(photos, _looking()).vectors)
+    read_gallery(photos, model)
+    assert sum(seen) == 300
+
+
+def test_a_missing_folder_of_pictures_is_named(tmp_path: Path) -> None:
+    listed = _write(tmp_path / "photos.csv", "landmark_id,id", [("7", "a" * 16)])
+    with pytest.raises(MissingDataError, match=r"no folder of pictures .*nowhere"):
+        read_gallery(Photos(listed, tmp_path / "nowhere"), _looking())
