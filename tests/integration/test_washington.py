@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from PIL import Image
 
 from hierlandmarks import cli
-from hierlandmarks.tables import read_csv
+from hierlandmarks.schema import ASSIGNMENTS
+from hierlandmarks.tables import read_csv, read_table
+from tests.tinyclip import save_tiny_clip
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
@@ -83,3 +87,58 @@ def test_the_page_shows_entry_bars_and_gallery(out: Path, chromium: Any) -> None
     colours = Image.open(io.BytesIO(photos[0].screenshot_as_png)).convert("RGB").getcolors(1 << 20)
     assert colours is not None
     assert len(colours) > 100, "the first query is a photo, not a blank"
+
+
+def _sparse(path: Path, to: Path, every: int) -> Path:
+    """The header and one row in `every` of a CSV."""
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    to.write_text("\n".join([header, *rows[::every], ""]), encoding="utf-8")
+    return to
+
+
+def test_photos_count_where_a_recipe_names_them(
+    root: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Off by default; named, they are one more thing that speaks, and pictures seen once are not seen again."""
+    monkeypatch.setenv("HIERLANDMARKS_HOME", str(tmp_path / "home"))
+    save_tiny_clip(tmp_path / "clip", words=("church", "lake", "bridge", "park"))
+    data = shared / "data/gldv2"
+    train = _sparse(data / "train_label_sample.csv", tmp_path / "train.csv", every=10)
+    photos = _sparse(data / "washington_photos.csv", tmp_path / "photos.csv", every=7)
+    sets = {
+        "text.model": "lexical-ngrams",
+        "assign.model": "lexical-ngrams",
+        "assign.train": train,
+        "assign.photos.listed": photos,
+        "assign.photos.folder": data / "photos",
+        "assign.photos.model": tmp_path / "clip",
+    }
+
+    def assigned(*more: str) -> int:
+        flags = [flag for name, value in sets.items() for flag in ("--set", f"{name}={value}")]
+        recipe = str(root / "pipelines" / "recipes" / "washington.yaml")
+        return cli.run(["run", recipe, "--out", str(tmp_path / "out"), "--until", "assign", *flags, *more])
+
+    assert assigned() == 0
+    table = read_table(tmp_path / "out/tables/assignments.parquet", ASSIGNMENTS).to_pylist()
+    listed = set(read_csv(photos, ["landmark_id"])["landmark_id"].to_pylist())
+    open_ones = [row for row in table if row["reason"].partition(" says ")[0].startswith("name")]
+    told = {row["landmark_id"] for row in open_ones if "photo" in row["reason"].partition(" says ")[0]}
+    assert told, "some landmark without a decided type has photos"
+    assert told == {row["landmark_id"] for row in open_ones} & listed
+    (kept,) = (tmp_path / "home/photo-vectors").iterdir()
+    with closing(sqlite3.connect(kept)) as vectors:
+        assert vectors.execute("SELECT count(*) FROM vectors").fetchone()[0] == 400
+    capsys.readouterr()
+
+    before = (tmp_path / "out/tables/assignments.parquet").read_bytes()
+    sets["assign.photos.folder"] = tmp_path / "nowhere"
+    assert assigned() == 2
+    assert "there is no folder of pictures" in capsys.readouterr().err
+    sets["assign.photos.model"], sets["assign.photos.folder"] = tmp_path / "nothing", data / "photos"
+    assert assigned() == 2
+    assert f"the photo model '{tmp_path / 'nothing'}' cannot be loaded" in capsys.readouterr().err
+    del sets["assign.train"]
+    assert assigned() == 1
+    assert "set train" in capsys.readouterr().err
+    assert (tmp_path / "out/tables/assignments.parquet").read_bytes() == before
