@@ -9,34 +9,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from photos_intervals import over_landmarks, over_queries, over_seeds
+from photos_losses import LOSSES, TRIALS, best
 
-from hierlandmarks.metrics.confidence import bootstrap
 from hierlandmarks.tables import atomic_path, write_text
+from hierlandmarks_benchmark.datasets import open_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PICTURE, PAGE = ROOT / "benchmark/perf/results", ROOT / "docs/img/photos.png", ROOT / "docs/photos.md"
-NAMES = {
-    "suphap": "SupHAP + proxy",
-    "supndcg": "SupNDCG + proxy",
-    "supap": "SupAP + proxy",
-    "proxy": "proxy alone",
-    "csl": "CSL",
-    "triplet": "triplet",
-    "smoothap": "SmoothAP + proxy",
-    "smoothhap": "SmoothHAP + proxy",
-    "smoothndcg": "SmoothNDCG + proxy",
-    "suprecall": "SupRecall + proxy",
-    "calibration": "calibration alone",
+NAMES = {name: loss.title for name, loss in LOSSES.items()} | {
     "pretrained": "pretrained, not trained here",
     "colour-histogram": "colour histogram",
     "untrained": "untrained, random weights",
 }
-SHOWN = ("h_ap", "map_at_r_0", "recall_at_1_0")
-COLUMNS = (*SHOWN, "ndcg", "asi", "ap_0", "ap_1", "ap_2")
+COLUMNS = ("h_ap", "map_at_r_0", "recall_at_1_0", "ndcg", "asi", "ap_0", "ap_1", "ap_2")
 AGAINST = "triplet"
+DRAWN = {"landmarks": "other landmarks", "queries": "other photos", "seeds": "trained again"}
 
 
-def report(runs: Path, names: Sequence[str]) -> None:
+def report(runs: Path, release: Path, names: Sequence[str]) -> None:
     """Write everything from the folders of the runs."""
     entries = {f"photos-{name}": runs / name for name in names}
     entries |= dict.fromkeys(("colour-histogram", "untrained"), runs / "pretrained")
@@ -49,7 +40,8 @@ def report(runs: Path, names: Sequence[str]) -> None:
     }
     by_run = pd.DataFrame([_run(entry, scores[entry], entries[entry]) for entry in entries])
     by_run.to_csv(RESULTS / "photos.csv", index=False, float_format="%.6g")
-    by_loss = summarise(queries)
+    shown = open_dataset(release, "validation")
+    by_loss = summarise(queries, pd.Series(shown.labels[:, 0], index=shown.images["id"]))
     by_loss.to_csv(RESULTS / "photos_losses.csv", index=False, float_format="%.6g")
     curves = pd.concat(
         [
@@ -60,46 +52,87 @@ def report(runs: Path, names: Sequence[str]) -> None:
     )
     curves.to_csv(RESULTS / "photos_curves.csv", index=False, float_format="%.6g")
     draw(by_loss, curves, PICTURE)
-    write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), by_loss))
+    write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), by_loss, pd.read_csv(TRIALS)))
 
 
-def summarise(queries: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a method: mean over seeds and queries, its interval, the spread over seeds, and the distance to triplet.
+def summarise(queries: dict[str, pd.DataFrame], landmarks: pd.Series) -> pd.DataFrame:
+    """One row a method: means over seeds and queries, and H-AP and its distance to triplet with three intervals each.
 
-    Intervals are bootstraps over queries of each query's mean over seeds. That of the distance draws the same queries
-    for both, so what makes a query hard for everybody drops out of it.
+    Intervals over queries and landmarks are of each query's mean over the seeds. Those of the distance pair what the
+    two methods share: seeds (the same batches and crops), queries, landmarks.
+
+    Args:
+        queries: per-query figures by entry.
+        landmarks: of the queries, by their id.
     """
     there = {_method(entry) for entry in queries}
-    pooled = {method: _pooled(queries, method) for method in NAMES if method in there}
+    seeds = {method: _seeds(queries, method) for method in NAMES if method in there}
     rows = []
-    for method, values in pooled.items():
-        seeds = [float(frame["h_ap"].mean()) for entry, frame in queries.items() if _method(entry) == method]
-        reference = pooled[AGAINST]["h_ap"] if AGAINST in pooled else np.nan
-        distance = (values["h_ap"] - reference).to_frame("over_triplet")
-        both = pd.concat([values[list(SHOWN)], distance], axis=1)
-        intervals = bootstrap(both.to_numpy(np.float64), np.zeros(len(both), np.int64))
-        row: dict[str, object] = {"method": method, "seeds": len(seeds), "queries": len(both)}
-        for column, (low, high) in zip(both, intervals, strict=True):
-            row |= {str(column): both[column].mean(), f"{column}_low": low, f"{column}_high": high}
-        rows.append(row | {"worst_seed": min(seeds), "best_seed": max(seeds)})
+    for method, runs in seeds.items():
+        pooled = pd.concat(runs).groupby(level=0).mean()
+        row: dict[str, object] = {"method": method, "seeds": len(runs), "queries": len(pooled)}
+        row |= {column: pooled[column].mean() for column in COLUMNS}
+        h_ap = pd.DataFrame([run["h_ap"] for run in runs])
+        row |= _intervals("h_ap", h_ap, landmarks)
+        row |= {"worst_seed": h_ap.mean(axis=1).min(), "best_seed": h_ap.mean(axis=1).max()}
+        if AGAINST in seeds and method != AGAINST:
+            reference = pd.DataFrame([run["h_ap"] for run in seeds[AGAINST]])
+            paired = min(len(h_ap), len(reference))
+            distance = h_ap[:paired].reset_index(drop=True) - reference[:paired].reset_index(drop=True)
+            whole = (h_ap.mean() - reference.mean()).to_frame().T
+            row |= {"over_triplet": float(whole.to_numpy().mean())} | _intervals("over_triplet", whole, landmarks)
+            row |= dict(zip(_ends("over_triplet", "seeds"), over_seeds(distance.mean(axis=1).to_numpy()), strict=True))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
 def table(by_loss: pd.DataFrame) -> str:
-    """The table of docs/photos.md."""
-    head = "| | H-AP | its seeds | over triplet | mAP@R | R@1 |\n|---|---|---|---|---|---|\n"
+    """H-AP and its intervals, of docs/photos.md."""
+    head = (
+        "| | seeds | H-AP | if trained again | other photos | other landmarks | mAP@R | R@1 |\n"
+        "|---|---|---|---|---|---|---|---|\n"
+    )
     return head + "\n".join(
-        f"| {NAMES[row['method']]} | {_interval(row, 'h_ap')} "
-        f"| {_spread(row)} | {'–' if row['method'] == AGAINST else _interval(row, 'over_triplet', '+')} "
-        f"| {_interval(row, 'map_at_r_0')} | {_interval(row, 'recall_at_1_0')} |"
+        f"| {NAMES[row['method']]} | {row['seeds']} | {row['h_ap']:.4f} | {_interval(row, 'h_ap', 'seeds')} "
+        f"| {_interval(row, 'h_ap', 'queries')} | {_interval(row, 'h_ap', 'landmarks')} "
+        f"| {row['map_at_r_0']:.3f} | {row['recall_at_1_0']:.3f} |"
         for _, row in by_loss.iterrows()
     )
 
 
-def filled(page: str, by_loss: pd.DataFrame) -> str:
-    """The page with the table between its two marks."""
-    marks = re.compile(r"(<!-- table: photos_report.py -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
-    return marks.sub(lambda found: found[1] + table(by_loss) + found[2], page)
+def distances(by_loss: pd.DataFrame) -> str:
+    """The distance to triplet and its intervals, of docs/photos.md."""
+    head = "| | over triplet | if trained again | other photos | other landmarks |\n|---|---|---|---|---|\n"
+    return head + "\n".join(
+        f"| {NAMES[row['method']]} | {row['over_triplet']:+.4f} | {_interval(row, 'over_triplet', 'seeds', '+')} "
+        f"| {_interval(row, 'over_triplet', 'queries', '+')} | {_interval(row, 'over_triplet', 'landmarks', '+')} |"
+        for _, row in by_loss.iterrows()
+        if row["method"] != AGAINST
+    )
+
+
+def table_of_settings(trials: pd.DataFrame) -> str:
+    """What was tried and taken, of docs/photos.md."""
+    head = "| | trials | their H-AP | taken: learning rate | and |\n|---|---|---|---|---|\n"
+    taken, tried = best(trials), trials.groupby("loss")["h_ap"].agg(["count", "min", "max"])
+    return head + "\n".join(
+        f"| {loss.title} | {tried.loc[name, 'count']} | {tried.loc[name, 'min']:.4f} to {tried.loc[name, 'max']:.4f} "
+        f"| {taken.loc[name, 'rate']:g} | {loss.parameter.replace('_', ' ')} {taken.loc[name, 'value']:g} |"
+        for name, loss in LOSSES.items()
+        if name in tried.index
+    )
+
+
+def filled(page: str, by_loss: pd.DataFrame, trials: pd.DataFrame) -> str:
+    """The page with each table between its two marks."""
+    for name, content in (
+        ("table", table(by_loss)),
+        ("distances", distances(by_loss)),
+        ("settings", table_of_settings(trials)),
+    ):
+        marks = re.compile(rf"(<!-- {name}: photos_report.py -->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
+        page = marks.sub(lambda found, content=content: found[1] + content + found[2], page)
+    return page
 
 
 def draw(by_loss: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:
@@ -120,10 +153,15 @@ def draw(by_loss: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(frameon=False, fontsize=8)
     for place, (_, row) in enumerate(by_loss[::-1].iterrows()):
-        right.plot([row["h_ap_low"], row["h_ap_high"]], [place, place], color="black")
-        right.plot(row["h_ap"], place, "o", color="tab:green")
+        for kind, colour, width in (("landmarks", "0.8", 7), ("queries", "0.45", 4), ("seeds", "tab:green", 2)):
+            label = DRAWN[kind] if place == len(by_loss) - 1 else None
+            right.plot(
+                [row[end] for end in _ends("h_ap", kind)], [place] * 2, color=colour, linewidth=width, label=label
+            )
+        right.plot(row["h_ap"], place, "o", color="tab:green", markersize=4)
     right.set_yticks(range(len(by_loss)), [NAMES[method] for method in by_loss["method"][::-1]], fontsize=8)
-    right.set(xlabel="H-AP, 95 % over queries", title="at the end, mean of the seeds")
+    right.set(xlabel="H-AP, 95 % intervals", title="at the end, mean of the seeds")
+    right.legend(frameon=False, fontsize=8, loc="lower right")
     for axis in (left, right):
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
@@ -135,10 +173,25 @@ def _method(entry: str) -> str:
     return re.sub(r"-\d+$", "", entry.removeprefix("photos-"))
 
 
-def _pooled(queries: dict[str, pd.DataFrame], method: str) -> pd.DataFrame:
-    """Per query, the mean over the method's seeds."""
-    frames = [frame[list(COLUMNS)] for entry, frame in queries.items() if _method(entry) == method]
-    return pd.concat(frames).groupby(level=0).mean()
+def _seeds(queries: dict[str, pd.DataFrame], method: str) -> list[pd.DataFrame]:
+    """Per query, the figures of each of the method's runs, in the order of the seeds."""
+    entries = sorted((entry for entry in queries if _method(entry) == method), key=lambda entry: (len(entry), entry))
+    return [queries[entry][list(COLUMNS)] for entry in entries]
+
+
+def _ends(column: str, kind: str) -> tuple[str, str]:
+    return f"{column}_{kind}_low", f"{column}_{kind}_high"
+
+
+def _intervals(column: str, values: pd.DataFrame, landmarks: pd.Series) -> dict[str, float]:
+    """Of values, seeds × queries."""
+    pooled = values.mean().to_numpy(np.float64)
+    found = {
+        "seeds": over_seeds(values.mean(axis=1).to_numpy(np.float64)),
+        "queries": over_queries(pooled),
+        "landmarks": over_landmarks(pooled, landmarks.loc[values.columns].to_numpy(np.int64)),
+    }
+    return {end: x for kind, pair in found.items() for end, x in zip(_ends(column, kind), pair, strict=True)}
 
 
 def _run(entry: str, scores: dict[str, object], folder: Path) -> dict[str, object]:
@@ -163,11 +216,6 @@ def _run(entry: str, scores: dict[str, object], folder: Path) -> dict[str, objec
     }
 
 
-def _interval(row: pd.Series, column: str, sign: str = "") -> str:
-    if np.isnan(row[column]):
-        return "–"
-    return f"{row[column]:{sign}.3f} [{row[f'{column}_low']:{sign}.3f}, {row[f'{column}_high']:{sign}.3f}]"
-
-
-def _spread(row: pd.Series) -> str:
-    return f"{row['seeds']}: {row['worst_seed']:.3f} to {row['best_seed']:.3f}" if row["seeds"] > 1 else "1"
+def _interval(row: pd.Series, column: str, kind: str, sign: str = "") -> str:
+    low, high = (row[end] for end in _ends(column, kind))
+    return "–" if np.isnan(low) else f"[{low:{sign}.4f}, {high:{sign}.4f}]"
