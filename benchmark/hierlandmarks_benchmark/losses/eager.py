@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from hierlandmarks_benchmark.losses.criteria import Criterion
+from hierlandmarks_benchmark.losses.levels import level_counts
 from hierlandmarks_benchmark.losses.surrogate import SupSurrogate, Surrogate
 
-Pull = Callable[[Tensor, Tensor], Tensor]
-"""(d loss/d rank, d loss/d hrank), b × M each → d loss/d scores, b × M."""
+Pull = Callable[[Tensor, Tensor, Tensor], None]
+"""(d loss/d rank, d loss/d hrank, grad), b × K and b × M: adds d loss/d scores to grad."""
 
 _BLOCK_ELEMENTS = {"cpu": 1 << 18}  # a block and its copy stay in a CPU's second-level cache
 _BLOCK_ELEMENTS_DEVICE = 1 << 24  # elsewhere fewer, larger launches win
@@ -38,21 +40,23 @@ def gains(
     scale: float | None,
 ) -> Tensor:
     """As `backends.GainsFunction`: ranks forward, the criterion's slopes by autograd, and back to the scores."""
-    rank, hrank, pull = ranks(scores, levels, relevance, surrogate)
+    positive, rank, hrank, pull = ranks(scores, levels, relevance, surrogate)
     if scale is None:
-        return criterion.gains(rank, hrank, levels, shares).sum(1)
+        return criterion.gains(rank, hrank, positive, shares).sum(1)
     with torch.enable_grad():
         rank.requires_grad_()
         hrank.requires_grad_()
-        total = criterion.gains(rank, hrank, levels, shares).sum(1)
+        total = criterion.gains(rank, hrank, positive, shares).sum(1)
     weights = torch.full_like(total, -scale)
-    slopes = torch.autograd.grad(total, (rank, hrank), weights, allow_unused=True, materialize_grads=True)
-    scores.copy_(pull(*slopes))
+    to_rank, to_hrank = torch.autograd.grad(total, (rank, hrank), weights, allow_unused=True, materialize_grads=True)
+    pull(to_rank, to_hrank, scores.zero_())
     return total.detach()
 
 
-def ranks(scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogate) -> tuple[Tensor, Tensor, Pull]:
-    """Surrogate rank and H-rank of every positive, and the way back.
+def ranks(
+    scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogate
+) -> tuple[Tensor, Tensor, Tensor, Pull]:
+    """Surrogate rank and H-rank of the positives alone, and the way back.
 
     Args:
         scores: b × M, float32 or float64.
@@ -61,33 +65,28 @@ def ranks(scores: Tensor, levels: Tensor, relevance: Tensor, surrogate: Surrogat
         surrogate: what stands for H.
 
     Returns:
-        rank and hrank, b × M float64, 1 and 0 where the level is 0; and the function that turns their gradients
-        into that of the scores.
+        Levels, rank and hrank of the positives, b × K: each level's side by side, padded with level 0, rank 1 and
+        hrank 0 where a query has fewer than another; and the function that carries gradients of rank and hrank back to
+        the scores, which it needs no more.
     """
-    depth = relevance.shape[1] - 1
-    segments = _segments(scores, levels, depth, ordered=isinstance(surrogate, SupSurrogate))
-    meetings = [
-        _Meeting(segments[own], segments[other], relevance, surrogate)
-        for own in range(1, depth + 1)
-        for other in range(depth + 1)
-        if segments[own].width and segments[other].width
-    ]
-    rank = torch.ones(scores.shape, dtype=torch.float64, device=scores.device)
-    hrank = torch.zeros_like(rank)
-    for segment in segments[1:]:
-        segment.add_to(hrank, relevance[:, segment.level, None].expand(-1, segment.width))
-    for meeting in meetings:
-        to_rank, to_hrank = meeting.sums()
-        meeting.own.add_to(rank, to_rank)
-        meeting.own.add_to(hrank, to_hrank)
+    others = _segments(scores, levels, relevance.shape[1] - 1, ordered=isinstance(surrogate, SupSurrogate))
+    owns = others[1:]
+    meetings = [[_Meeting(own, other, relevance, surrogate) for other in others if other.width] for own in owns]
+    rank, hrank = [], []
+    for own, met in zip(owns, meetings, strict=True):
+        to_rank, to_hrank = zip(*(meeting.sums() for meeting in met), strict=True)
+        rank.append(torch.where(own.valid, 1 + sum(to_rank), 1.0))
+        hrank.append(torch.where(own.valid, relevance[:, own.level, None] + sum(to_hrank), 0.0))
+    widths = [own.width for own in owns]
 
-    def pull(grad_rank: Tensor, grad_hrank: Tensor) -> Tensor:
-        grad = torch.zeros_like(scores)
-        for meeting in meetings:
-            meeting.pull(grad_rank, grad_hrank, grad)
-        return grad
+    def pull(grad_rank: Tensor, grad_hrank: Tensor, grad: Tensor) -> None:
+        pieces = torch.split(grad_rank, widths, 1), torch.split(grad_hrank, widths, 1)
+        for met, to_rank, to_hrank in zip(meetings, *pieces, strict=True):
+            for meeting in met:
+                meeting.pull(to_rank, to_hrank, grad)
 
-    return rank, hrank, pull
+    positive = torch.cat([own.level * own.valid for own in owns], dim=1)
+    return positive, torch.cat(rank, dim=1), torch.cat(hrank, dim=1), pull
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,15 @@ class _Segment:
     def width(self) -> int:
         return self.columns.shape[1]
 
-    def take(self, values: Tensor) -> Tensor:
-        """The values of a b × M tensor that belong to this segment, 0 where not valid."""
-        return values.gather(1, self.columns) * self.valid
+    @cached_property
+    def finite(self) -> Tensor:
+        """Scores, 0 where not valid."""
+        return torch.where(self.valid, self.scores, 0.0)
+
+    @cached_property
+    def low(self) -> Tensor:
+        """Scores, -inf where not valid, so that every surrogate step is 0 there."""
+        return torch.where(self.valid, self.scores, -torch.inf)
 
     def add_to(self, target: Tensor, values: Tensor) -> None:
         """Add b × C values to the columns of a b × M tensor they belong to."""
@@ -115,7 +120,7 @@ class _Segment:
 
 def _segments(scores: Tensor, levels: Tensor, depth: int, *, ordered: bool) -> list[_Segment]:
     columns = levels.sort(dim=1, stable=True).indices
-    counts = torch.stack([(levels == level).sum(1) for level in range(depth + 1)], dim=1)
+    counts = level_counts(levels, depth).long()
     starts = counts.cumsum(1) - counts
     widths = counts.amax(0).tolist()
     segments = []
@@ -139,39 +144,37 @@ class _Meeting:
         self.itself = own.level == other.level
         shared = torch.minimum(relevance[:, own.level], relevance[:, other.level])[:, None]
         self.shared = shared if other.level else torch.zeros_like(shared)
-        self.finite = torch.where(own.valid, own.scores, 0.0)
         self.sup = surrogate if isinstance(surrogate, SupSurrogate) else None
         self.beyond_from: Tensor | None = None
         if self.sup is not None and other.level < own.level:
-            self.beyond_from = torch.searchsorted(other.scores, self.finite + self.sup.delta, right=True)
+            self.beyond_from = torch.searchsorted(other.scores, self.own.finite + self.sup.delta, right=True)
 
     def sums(self) -> tuple[Tensor, Tensor]:
         """What the other level adds to rank and to hrank of each own item, b × K."""
         if self.sup is None:
             smooth = self._smooth_sums() - 0.5 * self.itself
             return smooth, self.shared * smooth
-        above = self.other.counts - torch.searchsorted(self.other.scores, self.finite) - int(self.itself)
+        above = self.other.counts - torch.searchsorted(self.other.scores, self.own.finite) - int(self.itself)
         to_hrank = self.shared * above
         if self.beyond_from is None:
             return above.to(torch.float64), to_hrank
         return self._surrogate_sums(self.sup, self.beyond_from), to_hrank
 
     def _surrogate_sums(self, sup: SupSurrogate, beyond_from: Tensor) -> Tensor:
-        strictly = (self.other.counts - torch.searchsorted(self.other.scores, self.finite, right=True)).double()
+        strictly = (self.other.counts - torch.searchsorted(self.other.scores, self.own.finite, right=True)).double()
         beyond = (self.other.counts - beyond_from).double()
-        totals = torch.where(self.other.valid, self.other.scores, 0.0).cumsum(1, dtype=torch.float64)
+        totals = self.other.finite.cumsum(1, dtype=torch.float64)
         totals = torch.nn.functional.pad(totals, (1, 0))
-        excess = totals[:, -1:] - totals.gather(1, beyond_from) - beyond * (self.finite.double() + sup.delta)
+        excess = totals[:, -1:] - totals.gather(1, beyond_from) - beyond * (self.own.finite.double() + sup.delta)
         return self._smooth_sums() + sup.start * strictly + sup.jump * beyond + sup.rho * excess
 
     def pull(self, grad_rank: Tensor, grad_hrank: Tensor, grad: Tensor) -> None:
-        """Add this meeting's part of d loss/d scores to grad, b × M."""
+        """Add this meeting's part of d loss/d scores to grad, b × M, from those of the own ranks, b × K."""
         if self.sup is not None and self.beyond_from is None:
             return  # the true step has no gradient
-        weight = self.own.take(grad_rank)
-        if self.sup is None:
-            weight = weight + self.shared * self.own.take(grad_hrank)
-        to_other, slopes = self._smooth_pull(weight.to(grad.dtype))
+        weight = grad_rank if self.sup is not None else grad_rank + self.shared * grad_hrank
+        weight = (weight * self.own.valid).to(grad.dtype)
+        to_other, slopes = self._smooth_pull(weight)
         if self.sup is not None and self.beyond_from is not None:
             steeper = self.sup.rho - self.sup.slope
             starts = torch.zeros(len(weight), self.other.width + 1, dtype=weight.dtype, device=weight.device)
@@ -200,9 +203,9 @@ class _Meeting:
 
     def _blocks(self) -> Iterator[tuple[slice, slice, Tensor]]:
         """σ(min(s_j − s_k, δ)/τ) of a few queries × some own items × all other items at a time."""
-        budget = _BLOCK_ELEMENTS.get(self.finite.device.type, _BLOCK_ELEMENTS_DEVICE)
-        others = torch.where(self.other.valid, self.other.scores, -torch.inf)[:, None, :]
-        own = self.finite[:, :, None]
+        budget = _BLOCK_ELEMENTS.get(self.own.finite.device.type, _BLOCK_ELEMENTS_DEVICE)
+        others = self.other.low[:, None, :]
+        own = self.own.finite[:, :, None]
         items = max(1, min(self.own.width, budget // self.other.width))
         rows = max(1, budget // (self.other.width * items))
         for row in range(0, len(own), rows):

@@ -40,9 +40,13 @@ def pair_levels(labels: Tensor, ref_labels: Tensor, *, first_self: int | None = 
 
 def level_counts(levels: Tensor, depth: int) -> Tensor:
     """|Ω^(l)| of every query: how many references have exactly level l; b × (L + 1), float64."""
-    counts = [(levels == level).sum(dim=1) for level in range(1, depth + 1)]
-    above = torch.stack(counts, dim=1).to(torch.float64)
-    return torch.cat([levels.shape[1] - above.sum(1, keepdim=True), above], dim=1)
+    # Σ min(level, p) grows with p by one for every reference of at least level p. torch has vector code for this, but
+    # not for comparisons.
+    capped = torch.stack([levels.clamp_max(p).sum(dim=1, dtype=torch.int32) for p in range(depth + 1)], dim=1)
+    at_least = capped.new_full((len(levels), depth + 2), 0)
+    at_least[:, 0] = levels.shape[1]
+    at_least[:, 1:-1] = capped.diff(dim=1)
+    return -at_least.diff(dim=1).to(torch.float64)
 
 
 @dataclass(frozen=True)
