@@ -1,4 +1,4 @@
-"""Writing a table part by part, for one that is never in memory as a whole: the same file as `tables` writes."""
+"""Tables part by part, for those never in memory as a whole: the same rows, files and complaints as `tables` has."""
 
 from __future__ import annotations
 
@@ -6,17 +6,51 @@ import contextlib
 import csv
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hierlandmarks import csvchecks
 from hierlandmarks.errors import TableError
 from hierlandmarks.schema import Table
 from hierlandmarks.tables import PARQUET, ROW_GROUP, atomic_path, block_hash, conform, join_hashes, write_facts
 
 Add = Callable[[pa.Table], None]
+READ_ROWS = 5_000  # of a CSV at a time
+
+
+def read_csv_in_parts(
+    path: str | os.PathLike[str], columns: Sequence[str], *, filled: Sequence[str] = ()
+) -> Iterator[pa.Table]:
+    """The columns of a CSV as `tables.read_csv` reads them, some thousand rows at a time.
+
+    Args:
+        columns: must be there.
+        filled: columns in which an empty cell is refused. Whether one is repeated is for the caller to see.
+
+    Yields:
+        Tables with those columns, and `row`, the number of each row in the file (the header is row 1).
+
+    Raises:
+        MissingDataError, TableError: as `tables.read_csv`, when the part at fault is reached.
+    """
+    path = Path(path)
+    csvchecks.check_file(path, columns)
+    header = csvchecks.header(path)
+    csvchecks.check_header(path, header, columns)
+    places = [header.index(name) for name in columns]
+    rest, row = csvchecks.rows(path, header), 2
+    while cells := list(islice(rest, READ_ROWS)):
+        own = {name: pa.array([line[place] for line in cells]) for name, place in zip(columns, places, strict=True)}
+        part = pa.table({**own, "row": pa.array(range(row, row + len(cells)))})
+        csvchecks.check_filled(part, filled, path, first_row=row)
+        yield part
+        row += len(cells)
+    if row == 2:
+        raise csvchecks.no_rows(path)
 
 
 @contextlib.contextmanager
@@ -81,9 +115,13 @@ class _Blocks:
             self._put()
 
     def _put(self) -> None:
+        """Write a block; column by column, so that only one of them is there twice."""
         whole = pa.concat_tables(self._waiting)
-        block = whole.slice(0, ROW_GROUP).combine_chunks()
+        rest = whole.slice(ROW_GROUP)
+        self._waiting = [rest.combine_chunks()] if rest.num_rows else []
+        columns = dict(zip(whole.column_names, whole.columns, strict=True))
+        del whole, rest
+        ready = {name: columns.pop(name).slice(0, ROW_GROUP).combine_chunks() for name in tuple(columns)}
+        block = pa.table(ready, schema=self._spec.schema)
         self.hashes.append(block_hash(block))
         self._writer.write_table(block, row_group_size=ROW_GROUP)
-        rest = whole.slice(ROW_GROUP)
-        self._waiting = [rest] if rest.num_rows else []

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from hierlandmarks import csvchecks
 from hierlandmarks.errors import ChecksumError, MissingDataError, TableError
 from hierlandmarks.schema import Table
 
@@ -305,23 +306,13 @@ def read_csv(
             (the header is row 1).
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingDataError(f"{path} does not exist", expected=f"a CSV with columns {', '.join(columns)}")
-    if path.stat().st_size == 0:
-        raise TableError(f"{path} is empty", expected=f"a header {','.join(columns)} and rows")
+    csvchecks.check_file(path, columns)
     table = _parse_csv(path)
     names = table.column_names
-    for name in columns:
-        if name not in names:
-            raise TableError(f"{path} lacks the column {name}", got=f"columns {', '.join(names)}")
-    if twice := [n for n in columns if names.count(n) > 1]:
-        raise TableError(f"{path} has two columns named {twice[0]}", do="remove one")
+    csvchecks.check_header(path, names, columns)
     if not table.num_rows and not may_be_empty:
-        raise TableError(f"{path} has a header and no rows", do="check where it was made")
-    for name in key:
-        blank = pc.index(pc.equal(pc.utf8_trim_whitespace(table[name]), ""), True).as_py()
-        if blank >= 0:
-            raise TableError(f"{path} row {blank + 2}: {name} is empty", do="fill it in or remove the row")
+        raise csvchecks.no_rows(path)
+    csvchecks.check_filled(table, key, path)
     if key:
         check_unique(table, key, str(path), first_row=2)
     blank_column = pa.array([""] * table.num_rows, pa.string())
@@ -333,33 +324,11 @@ def read_csv(
 
 
 def _parse_csv(path: Path) -> pa.Table:
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
-        header = next(csv.reader(stream), [])
+    header = csvchecks.header(path)
     try:
-        return pacsv.read_csv(
-            path,
-            parse_options=pacsv.ParseOptions(newlines_in_values=True),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in header}, strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid:
-        pass
-    # Slow, and only for the message: Arrow does not name the row when it reads in parallel.
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream, strict=True), start=1):
-                if row and len(row) != len(header):
-                    raise TableError(
-                        f"{path} row {number} has the wrong number of cells",
-                        got=len(row),
-                        expected=len(header),
-                    )
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path} is not UTF-8", got=str(error), do="save it as UTF-8") from error
-    except csv.Error as error:
-        raise TableError(f"{path} is no CSV", got=str(error)) from error
-    raise TableError(f"{path} could not be read as a CSV", expected="UTF-8, commas, one header row")
+        return pacsv.read_csv(path, **csvchecks.options(header))
+    except pa.ArrowInvalid as error:
+        raise csvchecks.what_is_wrong(path, header) from error
 
 
 def write_csv(path: str | os.PathLike[str], table: pa.Table) -> None:

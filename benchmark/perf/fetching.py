@@ -180,27 +180,25 @@ def tables(scale: float) -> Rows:
 
 def mining(scale: float) -> Rows:
     """Mining with a transport that answers at once, so that all time is ours; every ninth category is unlinked."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from hierlandmarks import schema
     from hierlandmarks_pipelines.mine import mine_in_parts
-    from hierlandmarks_pipelines.mining import write_mined
+    from hierlandmarks_pipelines.mining import add_files, write_mined
     from hierlandmarks_pipelines.wikimedia.archive import Archive
     from hierlandmarks_pipelines.wikimedia.client import Client
+    from hierlandmarks_pipelines.wikimedia.landmarks import Landmarks
 
     count = int(203_094 * scale)
-    ids = pc.cast(pa.array(range(count)), pa.string())
-    address = pc.binary_join_element_wise("http://commons.wikimedia.org/wiki/Category:Place_", ids, "")
-    space = pa.repeat(pa.scalar("train"), count)
-    columns = {"space": space, "landmark_id": ids, "category": address, "name": ids}
-    categories = pa.table(columns).cast(schema.CATEGORIES.schema)
     before = peak_mb()
 
     def mine(client: Client) -> None:
-        write_mined(mine_in_parts(categories, client), Path(folder), 10)
+        with Landmarks() as landmarks:
+            add_files(landmarks, [path])
+            write_mined(mine_in_parts(landmarks, client), path.parent, 10)
 
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "train_label_to_category.csv")
+        with open(path, "w") as stream:
+            stream.write("landmark_id,category\n")
+            stream.writelines(f"{n},http://commons.wikimedia.org/wiki/Category:Place_{n}\n" for n in range(count))
         with Archive(folder, write=True) as archive:
             live = seconds(lambda: mine(Client(archive, answer)))
             calls = len(archive)
@@ -279,7 +277,12 @@ def main() -> None:
         from hierlandmarks_pipelines.synthetic import write_metadata
 
         write_metadata(folder, whole)
-        parts = [("download", whole), ("index", whole), ("tables", whole), ("mining", whole / 10), ("mining", whole)]
+        parts = [
+            ("download", whole),
+            ("index", whole),
+            ("tables", whole),
+            *(("mining", whole * share) for share in (0.1, 0.3, 1.0)),
+        ]
         found = [(part, scale, alone(part, scale, folder)) for part, scale in parts]
     finally:
         shutil.rmtree(folder)

@@ -6,7 +6,7 @@ five million images, takes about a minute and 3 GB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +16,8 @@ from hierlandmarks import schema
 from hierlandmarks.errors import MissingDataError
 from hierlandmarks.images import index_tars
 from hierlandmarks.official import LANDMARK_ID, check_ids, lookup, pick_clean, read_index, read_queries, read_train
-from hierlandmarks.tables import conform, read_csv
+from hierlandmarks.tableparts import read_csv_in_parts
+from hierlandmarks.tables import check_unique, conform
 from hierlandmarks.titles import PREFIX, category_title
 
 FOLDER = {"train": "train", "train_clean": "train", "index": "index", "query": "test"}  # of a split's tars
@@ -51,11 +52,21 @@ def read_category_file(path: Path, space: str) -> pa.Table:
     Raises:
         MissingDataError, TableError: as `read_categories`.
     """
-    table = read_csv(path, ("landmark_id", "category"), key=("landmark_id",))
-    check_ids(table, "landmark_id", LANDMARK_ID, path)
+    table = pa.concat_tables(category_parts(path, space))
+    check_unique(table, ("landmark_id",), str(path), first_row=2)
     names = [category_title(cell).removeprefix(PREFIX) for cell in table["category"].to_pylist()]
-    table = table.append_column("name", pa.array(names, pa.string())).append_column("space", _fill(table, space))
-    return conform(table, schema.CATEGORIES, str(path))
+    return conform(table.append_column("name", pa.array(names, pa.string())), schema.CATEGORIES, str(path))
+
+
+def category_parts(path: Path, space: str) -> Iterator[pa.Table]:
+    """As `read_category_file`, some thousand rows at a time, not sorted, without names, and with `row` for messages.
+
+    Raises:
+        MissingDataError, TableError: as `read_categories`; a repeated id is for the caller to see.
+    """
+    for part in read_csv_in_parts(path, ("landmark_id", "category"), filled=("landmark_id",)):
+        check_ids(part, "landmark_id", LANDMARK_ID, path)
+        yield part.append_column("space", _fill(part, space))
 
 
 def read_images(root: Path, categories: pa.Table, *, clean: str = "") -> pa.Table:

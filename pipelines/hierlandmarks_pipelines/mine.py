@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hierlandmarks import schema
 from hierlandmarks.errors import MissingDataError, UsageError
@@ -21,12 +20,12 @@ from hierlandmarks_pipelines.wikimedia.archive import Archive
 from hierlandmarks_pipelines.wikimedia.client import Client, Http
 from hierlandmarks_pipelines.wikimedia.closure import Closure, close
 from hierlandmarks_pipelines.wikimedia.entities import SUBCLASS_OF, Entity, get_entities
+from hierlandmarks_pipelines.wikimedia.landmarks import Landmarks
 from hierlandmarks_pipelines.wikimedia.names import NAMES
 from hierlandmarks_pipelines.wikimedia.pace import PER_MINUTE, Bucket
 from hierlandmarks_pipelines.wikimedia.pages import BATCH
 from hierlandmarks_pipelines.wikimedia.reasons import TYPED
-from hierlandmarks_pipelines.wikimedia.routes import find_routes, slices
-from hierlandmarks_pipelines.wikimedia.titles import category_title
+from hierlandmarks_pipelines.wikimedia.routes import Route, find_routes
 
 DEPTH = 10  # levels of superclasses; the longest useful chains above real landmark types are shorter
 
@@ -93,10 +92,13 @@ def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: b
         UsageError: depth is negative.
         MissingDataError: replaying, and the archive lacks an answer.
 
-    About three calls for 50 landmarks; time linear in landmarks and items, memory in landmarks and classes.
+    About three calls for 50 landmarks; time linear in landmarks and items. Beside these tables, memory is linear in
+    classes alone.
     """
-    found = mine_in_parts(categories, client, depth=depth, by_name=by_name)
-    types, reasons = zip((empty(schema.TYPES), empty(schema.REASONS)), *found.parts, strict=True)
+    with Landmarks() as landmarks:
+        landmarks.add(categories)
+        found = mine_in_parts(landmarks, client, depth=depth, by_name=by_name)
+        types, reasons = zip((empty(schema.TYPES), empty(schema.REASONS)), *found.parts, strict=True)
     return {
         "types": conform(pa.concat_tables(types), schema.TYPES, "types"),
         "reasons": conform(pa.concat_tables(reasons), schema.REASONS, "reasons"),
@@ -105,40 +107,30 @@ def mine(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: b
     }
 
 
-def mine_in_parts(categories: pa.Table, client: Client, *, depth: int = DEPTH, by_name: bool = True) -> Mined:
-    """As `mine`, holding of each landmark only where its category leads: some hundred bytes."""
+def mine_in_parts(landmarks: Landmarks, client: Client, *, depth: int = DEPTH, by_name: bool = True) -> Mined:
+    """As `mine`; memory does not grow with the landmarks, only with the classes of things there are."""
     if depth < 0:
         raise UsageError("depth is out of range", got=depth, expected="0 or more")
-    routes = find_routes(client, pc.unique(_titles(categories)), by_name=by_name)
+    stated: set[str] = set()
+    for routes in find_routes(client, landmarks.titles(), by_name=by_name):
+        landmarks.add_routes(routes)
+        stated.update(statement["item"] for route in routes.values() for statement in route["types"])
+    pa.default_memory_pool().release_unused()  # what following took, or it would lie beside what writing takes
     classes = _Classes(client)
-    stated = pc.unique(pc.struct_field(pc.list_flatten(routes["types"]), "item")).to_pylist()
     closure = close(classes.load(stated, "naming types"), classes.parents, depth)
     return Mined(
         subclasses=from_rows(_edge_rows(closure, classes), schema.SUBCLASSES),
         cycles=from_rows(_cycle_rows(closure), schema.CYCLES),
-        parts=_types_and_reasons(categories, routes, classes),
+        parts=_types_and_reasons(landmarks, classes),
     )
 
 
-def _titles(categories: pa.Table) -> pa.ChunkedArray:
-    """The title of every landmark's category."""
-    parts = (map(category_title, part["category"].to_pylist()) for part in slices(categories))
-    return pa.chunked_array([pa.array(part, pa.string()) for part in parts], pa.string())
-
-
-def _types_and_reasons(landmarks: pa.Table, routes: pa.Table, classes: _Classes) -> Iterator[tuple[pa.Table, pa.Table]]:
+def _types_and_reasons(landmarks: Landmarks, classes: _Classes) -> Iterator[tuple[pa.Table, pa.Table]]:
     """The two tables over landmarks, a slice at a time."""
-    routes = routes.combine_chunks()
-    places = pc.index_in(_titles(landmarks), value_set=routes["title"].combine_chunks())
-    landmarks = landmarks.select(["space", "landmark_id", "category"]).append_column("place", places)
-    order = pc.sort_indices(landmarks, [("space", "ascending"), ("landmark_id", "ascending")])
-    for rows in slices(pa.table({"row": order})):
-        part = landmarks.take(rows["row"])
-        found = routes.take(part["place"]).to_pylist()
-        part = part.set_column(3, "title", _titles(part))
+    for part in landmarks.routed():
         types: list[dict[str, Any]] = []
         reasons: list[dict[str, Any]] = []
-        for landmark, route in zip(part.to_pylist(), found, strict=True):
+        for landmark, route in part:
             own, reason = _type_rows(landmark, route, classes)
             types += own
             reasons.append({**landmark, "reason": reason})
@@ -174,11 +166,9 @@ class _Classes:
         return self._entities[item].label or item
 
 
-def _type_rows(
-    landmark: Mapping[str, str], route: Mapping[str, Any], classes: _Classes
-) -> tuple[list[dict[str, Any]], str]:
+def _type_rows(landmark: Mapping[str, str], route: Route | None, classes: _Classes) -> tuple[list[dict[str, Any]], str]:
     """The types at the end of a landmark's route, or why there are none."""
-    if route["reason"] is None:  # its title was not asked for
+    if route is None:  # its title was not asked for
         return [], _bad_cell(landmark)
     if route["reason"]:
         return [], route["reason"]
@@ -232,11 +222,11 @@ def _cycle_rows(closure: Closure) -> list[dict[str, Any]]:
     ]
 
 
-def plan(categories: pa.Table, archived: int, per_minute: float = PER_MINUTE) -> dict[str, float]:
+def plan(landmarks: Landmarks, archived: int, per_minute: float = PER_MINUTE) -> dict[str, float]:
     """What mining would cost, without asking anything.
 
     Args:
-        categories: a `schema.CATEGORIES` table.
+        landmarks: all of them.
         archived: answers the archive already holds.
         per_minute: requests a minute.
 
@@ -246,14 +236,14 @@ def plan(categories: pa.Table, archived: int, per_minute: float = PER_MINUTE) ->
         every category has an item of its own beside its topic's, soft redirects, a name to look for, and a closure
         of some 10,000 classes.
     """
-    titles = {category_title(category) for category in categories["category"].to_pylist()} - {""}
-    calls = -(-len(titles) // BATCH)
-    classes = min(10_000, 10 * len(titles)) // BATCH + DEPTH
-    names = -(-len(titles) // NAMES)
+    titles = sum(1 for _ in landmarks.titles())
+    calls = -(-titles // BATCH)
+    classes = min(10_000, 10 * titles) // BATCH + DEPTH
+    names = -(-titles // NAMES)
     low, high = (max(0, count - archived) for count in (2 * calls + DEPTH, 3 * calls + calls // 10 + names + classes))
     return {
-        "landmarks": categories.num_rows,
-        "titles": len(titles),
+        "landmarks": len(landmarks),
+        "titles": titles,
         "archived": archived,
         "calls_at_least": low,
         "calls_at_most": high,

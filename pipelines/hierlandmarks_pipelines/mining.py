@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from hierlandmarks import __version__, schema
 from hierlandmarks.errors import UsageError
 from hierlandmarks.tableparts import csv_in_parts, table_in_parts
-from hierlandmarks.tables import conform, write_csv, write_json, write_table
-from hierlandmarks_pipelines.gldv2 import read_category_file
+from hierlandmarks.tables import write_csv, write_json, write_table
+from hierlandmarks_pipelines.gldv2 import category_parts
 from hierlandmarks_pipelines.mine import Mined, MineParams, asking, mine_in_parts, plan
 from hierlandmarks_pipelines.wikimedia.archive import PATTERN, Archive
+from hierlandmarks_pipelines.wikimedia.landmarks import Landmarks
 from hierlandmarks_pipelines.wikimedia.reasons import REASONS
 
 
-def read_categories(paths: Sequence[Path], space: str | None = None) -> pa.Table:
-    """GLDv2 label-to-category CSVs (columns landmark_id, category) as one `schema.CATEGORIES` table.
+def add_files(landmarks: Landmarks, paths: Sequence[Path], space: str | None = None) -> None:
+    """Add the landmarks of GLDv2 label-to-category CSVs (columns landmark_id, category).
 
     Args:
+        landmarks: what to add to.
         paths: the files; those named `train_...` and `index_...` number their landmarks independently.
         space: which numbering the files use; by default the start of each file's name.
 
@@ -30,7 +30,6 @@ def read_categories(paths: Sequence[Path], space: str | None = None) -> pa.Table
         UsageError: the space of a file is unknown.
         MissingDataError, TableError: as `gldv2.read_category_file`; also when two files of one space share a landmark.
     """
-    tables = []
     for path in paths:
         own = space or path.name.partition("_")[0]
         if own not in schema.SPACES:
@@ -40,8 +39,8 @@ def read_categories(paths: Sequence[Path], space: str | None = None) -> pa.Table
                 expected="a name that begins with train_ or index_",
                 do="say --space train or --space index",
             )
-        tables.append(read_category_file(path, own))
-    return conform(pa.concat_tables(tables), schema.CATEGORIES, ", ".join(map(str, paths)))
+        for part in category_parts(path, own):
+            landmarks.add(part, str(path))
 
 
 def mine_to_folder(paths: Sequence[Path], out: Path, params: MineParams, space: str | None = None) -> dict[str, int]:
@@ -54,10 +53,11 @@ def mine_to_folder(paths: Sequence[Path], out: Path, params: MineParams, space: 
     Returns:
         Landmarks by reason; the sum is the number of landmarks.
     """
-    categories = read_categories(paths, space)
-    with asking(params, params.archive or out) as (client, by_name):
-        found = mine_in_parts(categories, client, depth=params.depth, by_name=by_name)
-    return write_mined(found, out, params.depth)
+    with Landmarks() as landmarks:
+        add_files(landmarks, paths, space)
+        with asking(params, params.archive or out) as (client, by_name):
+            found = mine_in_parts(landmarks, client, depth=params.depth, by_name=by_name)
+        return write_mined(found, out, params.depth)
 
 
 def write_mined(found: Mined, out: Path, depth: int) -> dict[str, int]:
@@ -86,4 +86,6 @@ def plan_for_folder(paths: Sequence[Path], out: Path, params: MineParams, space:
     if next(folder.glob(PATTERN), None):
         with Archive(folder) as archive:
             archived = len(archive)
-    return plan(read_categories(paths, space), archived, params.per_minute)
+    with Landmarks() as landmarks:
+        add_files(landmarks, paths, space)
+        return plan(landmarks, archived, params.per_minute)

@@ -12,7 +12,7 @@ import pytest
 from hierlandmarks import tableparts, tables
 from hierlandmarks.errors import ChecksumError, MissingDataError, TableError
 from hierlandmarks.schema import CATEGORIES, REASONS
-from hierlandmarks.tableparts import csv_in_parts, table_in_parts
+from hierlandmarks.tableparts import csv_in_parts, read_csv_in_parts, table_in_parts
 from hierlandmarks.tables import (
     atomic_folder,
     atomic_path,
@@ -61,6 +61,19 @@ def test_bad_csv_is_refused_with_file_and_row(tmp_path: Path, content: bytes, me
         read_csv(path, ["id", "images"], key=["id"])
     assert message in str(caught.value)
     assert str(caught.value).count("\n") == 0
+    if "repeated" not in message:
+        with pytest.raises(TableError) as in_parts:
+            list(read_csv_in_parts(path, ["id", "images"], filled=["id"]))
+        assert str(in_parts.value) == str(caught.value)
+
+
+def test_a_csv_in_parts_is_the_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tableparts, "READ_ROWS", 2)
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'\xef\xbb\xbfmore,id,name\r\nx,1,"a, ""b""\r\nc"\r\n\r\nx,0002,NaN\r\nx,3, \r\n')
+    parts = list(read_csv_in_parts(path, ["id", "name"]))
+    assert [part["row"].to_pylist() for part in parts] == [[2, 3], [4]]
+    assert pa.concat_tables(parts).drop_columns("row").equals(read_csv(path, ["id", "name"]).combine_chunks())
 
 
 def test_missing_csv(tmp_path: Path) -> None:

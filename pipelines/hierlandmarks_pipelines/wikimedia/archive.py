@@ -35,7 +35,7 @@ _HEADER = struct.Struct("<IIIII32s")  # magic, bytes that follow, frame bytes, l
 _LEVEL = 9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where one line lies: which file, where its frame starts, and what its header says of it."""
 

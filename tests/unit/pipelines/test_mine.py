@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import pyarrow as pa
 import pytest
 
-from hierlandmarks import schema
-from hierlandmarks.errors import MissingDataError, OfflineError, TableError, UsageError
+from hierlandmarks import schema, tableparts
+from hierlandmarks.errors import IncompleteError, MissingDataError, OfflineError, TableError, UsageError
 from hierlandmarks.tables import content_hash, from_rows, read_csv, read_table
-from hierlandmarks_pipelines.mine import STAGE, MineParams, mine, plan
-from hierlandmarks_pipelines.mining import mine_to_folder, plan_for_folder, read_categories
+from hierlandmarks_pipelines.gldv2 import read_category_file
+from hierlandmarks_pipelines.mine import STAGE, MineParams, mine, mine_in_parts, plan
+from hierlandmarks_pipelines.mining import add_files, mine_to_folder, plan_for_folder, write_mined
+from hierlandmarks_pipelines.wikimedia import landmarks as landmarks_
+from hierlandmarks_pipelines.wikimedia import routes
 from hierlandmarks_pipelines.wikimedia.archive import Archive
 from hierlandmarks_pipelines.wikimedia.client import Client
+from hierlandmarks_pipelines.wikimedia.landmarks import Landmarks
 from hierlandmarks_pipelines.wikimedia.reasons import REASONS
 from tests.faults.wiki import FakeWiki, item, statement
 
@@ -215,10 +222,12 @@ def test_negative_depth(tmp_path, categories):
 
 
 def test_plan_counts_what_is_left(categories):
-    cost = plan(categories, archived=0)
-    assert (cost["landmarks"], cost["titles"]) == (21, 19)
-    assert 0 < cost["calls_at_least"] < cost["calls_at_most"]
-    assert plan(categories, archived=10**6)["calls_at_most"] == 0
+    with Landmarks() as landmarks:
+        landmarks.add(categories)
+        cost = plan(landmarks, archived=0)
+        assert (cost["landmarks"], cost["titles"]) == (21, 19)
+        assert 0 < cost["calls_at_least"] < cost["calls_at_most"]
+        assert plan(landmarks, archived=10**6)["calls_at_most"] == 0
 
 
 # -- stage and files --
@@ -256,7 +265,7 @@ def csv_file(tmp_path, categories):
 def test_files_in_files_out(tmp_path, csv_file):
     out = tmp_path / "out"
     with Archive(out, write=True) as archive:
-        mine(read_categories([csv_file]), Client(archive, FakeWiki(**WIKI)))
+        mine(read_category_file(csv_file, "train"), Client(archive, FakeWiki(**WIKI)))
     counts = mine_to_folder([csv_file], out, MineParams(replay=True))
     assert counts["typed"] == 5
     assert sum(counts.values()) == 18
@@ -270,18 +279,76 @@ def test_files_in_files_out(tmp_path, csv_file):
     assert plan_for_folder([csv_file], out, MineParams())["archived"] > 5
 
 
+def spaces(paths, space=None):
+    with Landmarks() as landmarks:
+        add_files(landmarks, paths, space)
+        return {landmark["space"] for part in landmarks.routed() for landmark, _ in part}
+
+
 def test_whose_ids_a_file_uses(tmp_path, csv_file):
     other = tmp_path / "mine.csv"
     other.write_text(csv_file.read_text())
     with pytest.raises(UsageError, match="--space"):
-        read_categories([other])
-    assert set(read_categories([other], "index")["space"].to_pylist()) == {"index"}
-    both = read_categories([csv_file, csv_file.rename(tmp_path / "index_x.csv")][1:])
-    assert set(both["space"].to_pylist()) == {"index"}
+        spaces([other])
+    assert spaces([other], "index") == {"index"}
+    assert spaces([csv_file.rename(tmp_path / "index_x.csv")]) == {"index"}
 
 
 def test_a_landmark_in_two_files_is_refused(tmp_path, csv_file):
     twin = tmp_path / "train_again.csv"
     twin.write_text(csv_file.read_text())
-    with pytest.raises(TableError, match="repeated"):
-        read_categories([csv_file, twin])
+    with pytest.raises(TableError, match=r"train_again\.csv row 2: the train landmark 0 is repeated"):
+        spaces([csv_file, twin])
+    twin.write_text("landmark_id,category\n7,x\n8,y\n7,z\n")
+    with pytest.raises(TableError, match=r"row 4: .* landmark 7 is repeated"):
+        spaces([twin])
+
+
+def test_landmarks_come_sorted_with_their_routes():
+    rows = [("train", "9", "B"), ("train", "10", "A"), ("index", "9", "A"), ("index", "1", "")]
+    cells = [{"space": s, "landmark_id": n, "category": t and COMMONS + t, "name": ""} for s, n, t in rows]
+    with Landmarks() as landmarks:
+        landmarks.add(pa.Table.from_pylist(cells[:2]))
+        landmarks.add(pa.Table.from_pylist(cells[2:]))
+        assert len(landmarks) == 4
+        assert list(landmarks.titles()) == ["Category:A", "Category:B"]
+        landmarks.add_routes({"Category:A": {"reason": "é"}})
+        (part,) = landmarks.routed()
+    found = [(landmark["space"], landmark["landmark_id"], route) for landmark, route in part]
+    route = {"reason": "é"}
+    assert found == [("index", "1", None), ("index", "9", route), ("train", "10", route), ("train", "9", None)]
+
+
+def test_memory_does_not_grow_with_the_landmarks(tmp_path, monkeypatch):
+    monkeypatch.setattr(routes, "CHUNK", 200)
+    monkeypatch.setattr(landmarks_, "SLICE", 200)
+    monkeypatch.setattr(tableparts, "READ_ROWS", 200)
+    items = [item(f"Q{n}", P31="Q5") for n in range(1000, 5000)]
+    wiki = FakeWiki(
+        {f"Category:Place {n}": {"item": f"Q{n}"} for n in range(1000, 5000)}, [*items, item("Q5", "place")]
+    )
+
+    def peak(count):
+        path = tmp_path / "train_label_to_category.csv"
+        rows = [f"{n},{COMMONS}Place_{n}\n" for n in range(1000, 1000 + count)]
+        path.write_text("landmark_id,category\n" + "".join(rows))
+        with Archive(tmp_path / str(count), write=True) as archive, Landmarks() as landmarks:
+            tracemalloc.start()
+            add_files(landmarks, [path])
+            write_mined(mine_in_parts(landmarks, Client(archive, wiki)), tmp_path / str(count), 10)
+            highest = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return highest
+
+    peak(400)  # what is imported and cached at first use
+    assert peak(4000) - peak(800) < 3200 * 100, (
+        "what is left: where each answer lies, and what the fake Wikimedia was asked"
+    )
+
+
+def test_a_full_disk_is_told():
+    with Landmarks() as landmarks:
+        landmarks._db.execute("PRAGMA max_page_count = 20")
+        many = {f"Category:{n}": {"reason": "no-item"} for n in range(10_000)}
+        with pytest.raises(IncompleteError, match="disk is full: make room, or set TMPDIR"):
+            landmarks.add_routes(many)
