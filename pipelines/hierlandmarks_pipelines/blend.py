@@ -38,7 +38,7 @@ class Blend:
         Args:
             opinions: M × N × L from `opinion`; zeros where a clue says nothing.
         """
-        return np.exp(_log_softmax(np.tensordot(self.weights, opinions, 1) * self.scales + self.offsets))
+        return np.exp(log_softmax(np.tensordot(self.weights, opinions, 1) * self.scales + self.offsets))
 
 
 def opinion(probabilities: Floats) -> Floats:
@@ -66,7 +66,7 @@ def learn_blend(opinions: Floats, codes: Ints) -> Blend:
     def loss(point: Floats) -> tuple[float, Floats]:
         weights, scales, offsets = np.split(point, [clues, clues + labels])
         pooled = np.tensordot(weights, opinions, 1)
-        log_p = _log_softmax(pooled * scales + offsets)
+        log_p = log_softmax(pooled * scales + offsets)
         error = np.exp(log_p)
         error[everyone, codes] -= 1
         scaled = error * scales
@@ -82,6 +82,7 @@ def learn_blend(opinions: Floats, codes: Ints) -> Blend:
     return Blend(*np.split(best, [clues, clues + labels]))
 
 
-def _log_softmax(scores: Floats) -> Floats:
+def log_softmax(scores: Floats) -> Floats:
+    """Logarithms of the softmax along the last axis."""
     shifted = scores - scores.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -28,6 +28,9 @@ _KNOWN, _MEANING = 0.5, 1.0  # weights of word features and of MiniLM beside n-g
 _STEPS = 60  # of L-BFGS
 _TEMPERATURE = 0.05  # of votes by cosine
 _SMOOTH = 0.5  # added to every count of place words
+_WORD = 0.3  # how much a known word counts beside the name of a labelled landmark where its letters are learnt
+_MOST_LABELS = 3  # of a known word whose letters are learnt
+_GRAMS = 0.02  # added to every weight of n-grams
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,20 @@ class Clue:
 
 @dataclass(frozen=True)
 class Lessons:
-    """Names of which a person or the taxonomy says the label: decided types and the labels themselves."""
+    """Names of which a person or the taxonomy says the label: decided types, the labels themselves, known words.
+
+    Attributes:
+        names: what is named.
+        codes: the label of each.
+        weights: how much each counts beside the name of a labelled landmark.
+    """
 
     names: tuple[str, ...]
     codes: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    def __add__(self, other: Lessons) -> Lessons:
+        return Lessons(self.names + other.names, self.codes + other.codes, self.weights + other.weights)
 
 
 def lessons(taxonomy: Taxonomy, decisions: Iterable[Decision]) -> Lessons:
@@ -86,7 +99,21 @@ def lessons(taxonomy: Taxonomy, decisions: Iterable[Decision]) -> Lessons:
     pairs = [(label.label.strip(), i) for i, label in enumerate(taxonomy.labels)]
     pairs += [(d.type, code[d.label_id]) for d in decisions if d.action == LABEL and split_words(d.type)]
     names, codes = zip(*sorted(pairs), strict=True)
-    return Lessons(names, codes)
+    return Lessons(names, codes, (_LESSON,) * len(names))
+
+
+def word_lessons(taxonomy: Taxonomy, words: Words) -> Lessons:
+    """What known words teach: each the labels it stands for, in equal parts, unless they are many."""
+    code = {label.label_id: i for i, label in enumerate(taxonomy.labels)}
+    taught = [
+        (entry.text, code[label_id], _WORD / len(entry.label_ids))
+        for entries in words.entries.values()
+        for entry in entries.values()
+        if len(entry.label_ids) <= _MOST_LABELS
+        for label_id in entry.label_ids
+    ]
+    names, codes, weights = zip(*sorted(taught), strict=True) if taught else ((), (), ())
+    return Lessons(names, codes, weights)
 
 
 def known_words(words: Words, taught: Lessons, labels: int) -> Clue:
@@ -150,6 +177,21 @@ def neighbours(encoder: Encoder, taught: Lessons, labels: int) -> Clue:
     return Clue("name", learn)
 
 
+def letters(taught: Lessons, labels: int) -> Clue:
+    """Character n-grams of the name, by multinomial naive Bayes on their tf-idf (Rennie et al. 2003, section 4)."""
+
+    def learn(landmarks: Landmarks, codes: Ints) -> Opinion:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.naive_bayes import MultinomialNB
+
+        texts, targets, weights = _with_lessons(landmarks.names, codes, taught)
+        grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2, preprocessor=fold)
+        model = MultinomialNB(alpha=_GRAMS).fit(grams.fit_transform(texts), targets, sample_weight=weights)
+        return lambda asked: _predict(model, grams.transform(asked.names), labels)
+
+    return Clue("name", learn)
+
+
 def place_words(labels: int) -> Clue:
     """The words of the place (district, region, country), by naive Bayes; nothing where no place is known."""
 
@@ -206,7 +248,7 @@ def _features(names: Iterable[str], words: Words) -> list[dict[str, float]]:
 
 def _with_lessons(names: Sequence[str], codes: Ints, taught: Lessons) -> tuple[list[str], Ints, Floats]:
     """Names to learn from with their codes and weights: labelled landmarks, then lessons."""
-    weights = np.repeat([1.0, _LESSON], [len(names), len(taught.names)])
+    weights = np.concatenate([np.ones(len(names)), np.array(taught.weights)])
     return [*names, *taught.names], np.concatenate([codes, np.array(taught.codes, dtype=np.int64)]), weights
 
 

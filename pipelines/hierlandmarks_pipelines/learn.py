@@ -18,13 +18,16 @@ from hierlandmarks_pipelines.clues import (
     Opinion,
     known_words,
     lessons,
+    letters,
     neighbours,
     place_words,
     whole_name,
     whole_type,
+    word_lessons,
 )
 from hierlandmarks_pipelines.encoders import Encoder
 from hierlandmarks_pipelines.labelfiles import Decision, Taxonomy
+from hierlandmarks_pipelines.sharedwords import shared_words
 from hierlandmarks_pipelines.trust import Trust, learn_trust
 from hierlandmarks_pipelines.words import Words
 
@@ -100,10 +103,13 @@ def default_clues(
     taxonomy: Taxonomy, decisions: Sequence[Decision], words: Words, encoder: Encoder
 ) -> tuple[Clue, ...]:
     """The clues of names, types and places; what people decided about types is taught to all that read names."""
-    words, taught, labels = words.with_types(decisions), lessons(taxonomy, decisions), len(taxonomy.labels)
+    told, labels = words, len(taxonomy.labels)
+    words, taught = told.with_types(decisions), lessons(taxonomy, decisions)
     return (
         known_words(words, taught, labels),
+        shared_words(words, [label.label_id for label in taxonomy.labels]),
         whole_name(words, encoder, taught, labels),
+        letters(taught + word_lessons(taxonomy, told), labels),
         neighbours(encoder, taught, labels),
         whole_type(words, encoder, taught, labels),
         place_words(labels),

@@ -8,6 +8,9 @@ from itertools import pairwise
 
 from hierlandmarks_pipelines.words import PREFIX, SUFFIX, Hit, Words, split_words
 
+NOTE, REST = "note", "rest"  # places outside the body of a name
+WITHIN = " within a word"  # follows the place of a prefix or suffix
+
 _NOTE = re.compile(r"\(([^()]*)\)")
 _YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
 # Words between a head and what it belongs to: `Museum of Flight`, `Torre dei Lamberti`, `Burg am Rhein`.
@@ -38,17 +41,45 @@ def name_features(name: str, words: Words) -> dict[str, float]:
 
     Linear in the name's length.
     """
-    note = _NOTE.search(name)
-    body, comma, rest = _NOTE.sub(" ", name).partition(",")
+    note, body, comma, rest = _parts(name)
     found: dict[str, float] = {}
-    for part, text in (("note", note[1] if note else ""), ("rest", rest)):
+    for part, text in ((NOTE, note), (REST, rest)):
         for hit in words.find(split_words(text)):
             _keep(found, _of_hit(hit, part))
     _keep(found, _of_body(split_words(body), words))
-    _keep(found, [("has note", 0.5)] if note else [])
-    _keep(found, [("has year", 1.0)] if note and _YEAR.search(note[1]) else [])
+    _keep(found, [("has note", 0.5)] if _NOTE.search(name) else [])
+    _keep(found, [("has year", 1.0)] if _YEAR.search(note) else [])
     _keep(found, [("has rest", 0.5)] if comma else [])
     return found
+
+
+def placed_words(name: str, words: Words) -> list[tuple[Hit, str]]:
+    """The known words of a name, each with where it stands: a place in the body, NOTE or REST; see `name_features`.
+
+    >>> from hierlandmarks_pipelines.words import WORD, Entry
+    >>> bridge = Entry("bridge", WORD, ("hl:bridge",), ("en",))
+    >>> [(hit.entry.text, place) for hit, place in placed_words("Old Bridge (bridge)", Words({
+    ...     "word": {"bridge": bridge}, "prefix": {}, "suffix": {}, "phrase": {}}))]
+    [('bridge', 'last'), ('bridge', 'note')]
+    """
+    note, text, _, rest = _parts(name)
+    body = split_words(text)
+    head = _head(body)
+    placed = [(hit, _place(hit, head, len(body))) for hit in words.find(body)]
+    return placed + [
+        (hit, part) for part, text in ((NOTE, note), (REST, rest)) for hit in words.find(split_words(text))
+    ]
+
+
+def _parts(name: str) -> tuple[str, str, str, str]:
+    """A name's note, body, the comma after it and the rest behind that, "" where it has none."""
+    note = _NOTE.search(name)
+    return (note[1] if note else "", *_NOTE.sub(" ", name).partition(","))
+
+
+def _head(body: Sequence[str]) -> int:
+    """How many words of the body come before the first that links."""
+    return next((i for i, word in enumerate(body) if word in _LINKS and i), len(body))
 
 
 def _keep(found: dict[str, float], features: Sequence[Feature] | Iterator[Feature]) -> None:
@@ -58,8 +89,7 @@ def _keep(found: dict[str, float], features: Sequence[Feature] | Iterator[Featur
 
 def _of_body(body: Sequence[str], words: Words) -> Iterator[Feature]:
     hits = words.find(body)
-    links = [i for i, word in enumerate(body) if word in _LINKS and i]
-    head = links[0] if links else len(body)
+    head = _head(body)
     for hit in hits:
         yield from _of_hit(hit, _place(hit, head, len(body)))
         yield from ((f"language {code}", 0.3) for code in hit.entry.languages[:_MOST_LANGUAGES])
@@ -86,7 +116,7 @@ def _place(hit: Hit, head: int, size: int) -> str:
         place = "last" if head == size else "before link"
     elif hit.end == size:
         place = "end"
-    return place + (" within a word" if hit.entry.kind in (PREFIX, SUFFIX) else "")
+    return place + (WITHIN if hit.entry.kind in (PREFIX, SUFFIX) else "")
 
 
 def _of_hit(hit: Hit, place: str) -> Iterator[Feature]:

@@ -140,7 +140,7 @@ def test_a_type_clue_is_silent_without_types(tmp_path):
 def test_neighbours_vote():
     from hierlandmarks_pipelines.clues import Lessons
 
-    clue = neighbours(find_encoder(MODEL), Lessons(("chapel",), (1,)), 3)
+    clue = neighbours(find_encoder(MODEL), Lessons(("chapel",), (1,), (0.3,)), 3)
     opinion = clue.learn(Landmarks(["old castle"], [""], [""]), np.array([2]))
     said = opinion(Landmarks(["chapels", "castles"], ["", ""], ["", ""]))
     assert said.argmax(axis=1).tolist() == [1, 2]
