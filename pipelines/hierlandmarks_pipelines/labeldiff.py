@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,14 +101,19 @@ def diff_labels(before: Path, after: Path) -> Difference:
         UsageError: train labels would be compared with index labels: the same number means another landmark there.
         TableError: a file that cannot be read, or a repeated landmark.
     """
+    for path in (before, after):
+        if not path.exists():
+            raise MissingDataError(
+                f"{path} does not exist", expected="a run folder, a folder of label CSVs, or one of them"
+            )
     whys = _reasons(before), _reasons(after)
     old, new = _files(before), _files(after)
     old, new = _same_spaces(old, new), _same_spaces(new, old)
     if not old.keys() & new.keys():
         raise UsageError(
             f"{before} and {after} label different landmarks",
-            got=f"{' and '.join(old)} against {' and '.join(new)}",
-            do="compare train with train and index with index",
+            got=f"{_spaces(old)} against {_spaces(new)}",
+            do="compare train with train and index with index, in files named train_… or index_…",
         )
     results = [_compare(space, _read(old[space]), _read(new[space])) for space in sorted(old.keys() & new.keys())]
     return Difference(
@@ -119,6 +124,10 @@ def diff_labels(before: Path, after: Path) -> Difference:
         only_after=sum(r.only_after for r in results),
         same_labelled=sum(r.same_labelled for r in results),
     )
+
+
+def _spaces(files: Iterable[str]) -> str:
+    return " and ".join(space or "a file whose name tells neither" for space in files)
 
 
 def _files(path: Path) -> dict[str, Path]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hierlandmarks.errors import CorruptInputError
-from hierlandmarks.progress import say
+from hierlandmarks.progress import counted, say
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import write_text
 from hierlandmarks_pipelines.labelfiles import (
@@ -77,7 +80,7 @@ def merge(history: Sequence[Decision], filled: Iterable[Filled], *, overrule: bo
         new.append(decision)
     if quarrels:
         raise CorruptInputError(
-            f"{len(quarrels)} decisions contradict others, so none was applied",
+            f"nothing was applied, for {counted(len(quarrels), 'contradiction')}",
             got="; ".join(quarrels),
             do="agree on one each, then apply again, with --overrule to replace another reviewer's",
         )
@@ -89,7 +92,8 @@ def apply_sheets(
 ) -> list[Decision]:
     """Append what filled sheets decide to `decisions.csv` in the folder `labels`; all of it or, on any error, nothing.
 
-    Lines that are there are never touched. A file that ends without a line break gets one.
+    Lines that are there are never touched. A file that ends without a line break gets one. Whoever else applies sheets
+    to the same folder meanwhile waits for their turn.
 
     Args:
         sheets: filled review sheets.
@@ -107,15 +111,26 @@ def apply_sheets(
     """
     taxonomy_path, path = label_files(labels)
     taxonomy = read_taxonomy(taxonomy_path)
-    history = read_decisions(path, taxonomy)
     filled = [entry for sheet in sheets for entry in read_sheet(sheet, taxonomy, reviewer, date)]
-    new = merge(history, filled, overrule=overrule)
-    if new:
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerows(decision_cells(decision) for decision in new)
-        old = path.read_bytes().decode("utf-8")
-        write_text(path, (old if old.endswith("\n") else old + "\n") + buffer.getvalue())
+    with _alone(path.parent):
+        new = merge(read_decisions(path, taxonomy), filled, overrule=overrule)
+        if new:
+            buffer = io.StringIO()
+            csv.writer(buffer, lineterminator="\n").writerows(decision_cells(decision) for decision in new)
+            old = path.read_bytes().decode("utf-8")
+            write_text(path, (old if old.endswith("\n") else old + "\n") + buffer.getvalue())
     return new
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else writes decisions in this folder: two who apply at once must not lose each other's."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _run(params: ReviewParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:

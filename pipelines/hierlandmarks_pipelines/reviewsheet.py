@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hierlandmarks.errors import MissingDataError, TableError
+from hierlandmarks.errors import MissingDataError, TableError, UsageError
 from hierlandmarks.tables import write_text
 from hierlandmarks_pipelines.labelfiles import DROP, LABEL, Decision, Taxonomy, check_decision
 from hierlandmarks_pipelines.reviewrows import ReviewRow
@@ -31,8 +32,10 @@ COLUMNS = (
     "reason",
 )
 _NEEDED = ("type_id", "type", "decision")
+_NUMBERS = ("landmarks", "settles", "confidence")
 _FORMULA = ("=", "+", "-", "@")
 _BROKEN = ("#REF!", "#NAME?", "#VALUE!", "#N/A", "#DIV/0!", "#NULL!", "#NUM!")
+_NUMBER = re.compile(r"[\d.,'’\s]+%?|\d[.,]\d+E[+-]?\d+", re.IGNORECASE)  # thousands marks of any country
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def read_sheet(path: Path, taxonomy: Taxonomy, reviewer: str, date: str) -> list
     """Read the decisions of a filled sheet; rows whose `decision` is empty are passed over.
 
     Takes what spreadsheets make of a CSV: a BOM, UTF-16, CRLF, semicolons or tabs, stray spaces, columns moved, added
-    or left out (type_id, type and decision are needed), other spellings of a label's case and spaces.
+    or left out (type_id, type and decision are needed), other spellings of a label's case and spaces, thousands marks
+    of any country. Where text stands in place of a number, cells have moved and nothing in that row is believed.
 
     Args:
         path: the sheet.
@@ -78,6 +82,7 @@ def read_sheet(path: Path, taxonomy: Taxonomy, reviewer: str, date: str) -> list
 
     Raises:
         MissingDataError: there is no such file.
+        UsageError: it is a folder.
         TableError: what cannot be read for certain, with the address of the cell as spreadsheets give it.
     """
     rows = _cells(path)
@@ -105,6 +110,10 @@ def _read_row(
     for name in ("type_id", "type", "decision", "reviewer", "reason"):
         if cells.get(name, "").upper() in _BROKEN or "\ufffd" in cells.get(name, ""):
             raise TableError(f"{where[name]} was broken by a spreadsheet", got=cells[name], do="type it again")
+    for name in _NUMBERS:
+        if cells.get(name) and not _NUMBER.fullmatch(cells[name]):
+            do = "put the cells of this row back in their columns, or clear this one"
+            raise TableError(f"{where[name]} is no number", got=repr(cells[name]), do=do)
     chosen = cells.get("decision", "")
     if not chosen:
         if cells.get("reason"):
@@ -130,6 +139,8 @@ def _read_row(
 
 def _cells(path: Path) -> list[list[str]]:
     """All cells of a CSV in whatever encoding and with whatever separator a spreadsheet saved it."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", expected="a filled sheet, such as review.csv in it")
     if not path.is_file():
         raise MissingDataError(f"{path} does not exist", do="export a review sheet and fill it in")
     text = _decode(path)
@@ -145,6 +156,8 @@ def _cells(path: Path) -> list[list[str]]:
 
 def _decode(path: Path) -> str:
     data = path.read_bytes()
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise TableError(f"{path} is a workbook of a spreadsheet, no CSV", do="save the sheet as 'CSV UTF-8'")
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)

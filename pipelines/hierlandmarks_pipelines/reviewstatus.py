@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from hierlandmarks.errors import UsageError
+from hierlandmarks.progress import counted
 from hierlandmarks.schema import CATEGORIES, IMAGES, PROPOSALS, SUBCLASSES, TYPES
 from hierlandmarks.tables import read_table
 from hierlandmarks_pipelines.labelfiles import LABEL, Decision, effective, label_files, read_decisions, read_taxonomy
@@ -74,7 +75,7 @@ class Status:
         if self.hours:
             lines += ["", f"Each further hour of review, at {self.rate} decisions an hour:", *_table(self.hours)]
         if self.stale:
-            lines += ["", f"{self.stale} decisions are about types or landmarks that are not in this run; kept."]
+            lines += ["", f"{counted(self.stale, 'decision')} about types or landmarks that are not in this run: kept."]
         return "\n".join(lines)
 
 
@@ -153,8 +154,8 @@ def _images(out: Path) -> dict[Place, int]:
     if not path.is_file():
         return {}
     found = read_table(path, IMAGES).select(["id", "space", "landmark_id"])
-    counted = found.group_by(["space", "landmark_id"]).aggregate([("id", "count_distinct")]).to_pylist()
-    return {(row["space"], row["landmark_id"]): row["id_count_distinct"] for row in counted}
+    images = found.group_by(["space", "landmark_id"]).aggregate([("id", "count_distinct")]).to_pylist()
+    return {(row["space"], row["landmark_id"]): row["id_count_distinct"] for row in images}
 
 
 def _hours(types: Counter[int], landmarks: Counter[int], images: Counter[int]) -> list[Hour]:

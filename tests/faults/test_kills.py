@@ -26,6 +26,7 @@ from hierlandmarks_pipelines.wikimedia.archive import Archive
 from hierlandmarks_pipelines.wikimedia.client import Client
 from tests.faults.servers import FileServer, WikiServer, serving
 from tests.faults.wiki import FakeWiki, item
+from tests.labelworld import LAKE, decide, labels_folder
 
 KILLS = int(os.environ.get("HIERLANDMARKS_KILLS", "50"))
 NURSERY = """
@@ -202,3 +203,61 @@ def test_mining(tmp_path):
             assert [path.read_bytes() for path in folder.iterdir()] == [
                 path.read_bytes() for path in (tmp_path / "whole").iterdir()
             ]
+
+
+APPLY = """
+from pathlib import Path
+from hierlandmarks_pipelines.review import apply_sheets
+def work(labels, *sheets):
+    for sheet in sheets:
+        apply_sheets([Path(sheet)], Path(labels), reviewer="ann", date="2026-11-24")
+"""
+SHEETS = 40
+
+
+def _sheets(folder):
+    """Sheets of ten decisions each, all about different types."""
+    for number in range(SHEETS):
+        rows = [f"hl:type-{number}-{n},type {number} {n},{('lake', 'church', 'drop')[n % 3]}" for n in range(10)]
+        (folder / f"{number}.csv").write_text("\n".join(["type_id,type,decision", *rows]) + "\n")
+    return [str(folder / f"{number}.csv") for number in range(SHEETS)]
+
+
+@pytest.mark.slow
+def test_applying_decisions(tmp_path):
+    """Whole sheets or none of them, in order, and what stood there before stays as it was."""
+    labels = labels_folder(tmp_path / "labels", [decide("old", LAKE, reason="it was, already")])
+    old = (labels / "decisions.csv").read_bytes()
+    sheets = _sheets(tmp_path)
+    moment = random.Random(5)
+    kills = 0
+    with victims(APPLY) as process:
+        while kills < KILLS:
+            (labels / "decisions.csv").write_bytes(old)
+            status, runs = 1, 0
+            while status:
+                runs += 1
+                end = time.monotonic() + moment.uniform(0, 0.05) * runs  # later and later, so that it comes to an end
+                status = process.run(" ".join([str(labels), *sheets]), lambda: time.monotonic() > end)  # noqa: B023
+                assert os.WIFSIGNALED(status) or status == 0
+                kills += os.WIFSIGNALED(status)
+                lines = (labels / "decisions.csv").read_bytes().removeprefix(old).decode().splitlines()
+                assert (labels / "decisions.csv").read_bytes().startswith(old)
+                assert len(lines) % 10 == 0, "a sheet is applied whole or not at all"
+                assert [line.split(",")[1] for line in lines] == [
+                    f"type {number} {n}" for number in range(len(lines) // 10) for n in range(10)
+                ]
+            assert len(lines) == 10 * SHEETS
+
+
+def test_two_who_apply_at_once_lose_nothing(tmp_path):
+    labels = labels_folder(tmp_path / "labels", [])
+    sheets = _sheets(tmp_path)
+    code = f"import sys\n{APPLY}\nwork(*sys.argv[1:])"
+    at_once = [
+        subprocess.Popen([sys.executable, "-c", code, str(labels), *sheets[start::3]], env=os.environ)
+        for start in range(3)
+    ]
+    assert [process.wait(120) for process in at_once] == [0, 0, 0]
+    lines = (labels / "decisions.csv").read_text().splitlines()[1:]
+    assert len({line.split(",")[0] for line in lines}) == len(lines) == 10 * SHEETS

@@ -109,6 +109,21 @@ def test_errors_have_their_exit_codes(run_folder: Path, capsys: pytest.CaptureFi
     assert not (run_folder / "review").exists()
 
 
+def test_wrong_places_are_told_before_any_work(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def says(message: str, code: int, *arguments: str) -> None:
+        assert run(*arguments) == code
+        told = capsys.readouterr().err
+        assert message in told
+        assert "Traceback" not in told
+
+    csvs = ["--train", "train.csv", "--input", "asked.csv"]
+    says("is a directory", 1, "assign", *csvs, "--output", "labels")
+    says("is a directory", 1, "assign", *csvs, "--output", "o.csv", "--review", "labels")
+    says("--priors is of no use in a run folder", 1, "assign", "--out", "run", "--priors", "p.csv")
+    says("nowhere does not exist", 2, "diff", "labels", "nowhere")
+    says("labels is a folder", 1, "review", "apply", "labels")
+
+
 def test_two_reviewers_who_disagree_are_named(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, label in (("ann", "lake"), ("bo", "church")):
         Path(f"{name}.csv").write_text(f"type_id,type,decision,reviewer\nhl:tarn,tarn,{label},{name}\n")

@@ -13,6 +13,7 @@ import click
 from hierlandmarks.cli import emit
 
 _FILE = click.Path(path_type=Path)
+_WRITTEN = click.Path(path_type=Path, dir_okay=False)
 _OUT = click.option("--out", type=_FILE, required=True, help="Run folder, as `hierlandmarks run` makes it.")
 _LABELS = click.option(
     "--labels", type=_FILE, help="Folder with taxonomy.csv and decisions.csv [default: the bundled]."
@@ -86,10 +87,11 @@ def export(out: Path, labels: Path | None, force: bool, as_json: bool) -> None:
 @_JSON
 def apply(sheets: tuple[Path, ...], labels: Path, reviewer: str, day: str, overrule: bool, as_json: bool) -> None:
     """Append what filled SHEETS decide to decisions.csv: all of it, or nothing."""
+    from hierlandmarks.progress import counted
     from hierlandmarks_pipelines.review import apply_sheets
 
     new = apply_sheets(sheets, labels, reviewer=reviewer, date=day, overrule=overrule)
-    text = "\n".join([*map(str, new), f"{len(new)} decisions added to {labels / 'decisions.csv'}"])
+    text = "\n".join([*map(str, new), f"{counted(len(new), 'decision')} added to {labels / 'decisions.csv'}"])
     emit({"added": [asdict(decision) for decision in new]}, as_json, text)
 
 
@@ -117,9 +119,9 @@ def status(out: Path, labels: Path | None, rate: int, as_json: bool) -> None:
     "--train", type=_FILE, help="CSV to learn from: landmark_id, category, hierarchical_label, supercategory."
 )
 @click.option("--input", "landmarks", type=_FILE, help="CSV to label: landmark_id, category, supercategory, location.")
-@click.option("--output", type=_FILE, help="CSV to write.")
-@click.option("--review", type=_FILE, help="With --output: sheet of uncertain landmarks to write.")
-@click.option("--calibration", type=_FILE, help="With --output: CSV of confidence beside what was right, to write.")
+@click.option("--output", type=_WRITTEN, help="CSV to write.")
+@click.option("--review", type=_WRITTEN, help="With --output: sheet of uncertain landmarks to write.")
+@click.option("--calibration", type=_WRITTEN, help="With --output: CSV of confidence beside what was right, to write.")
 @click.option("--priors", type=_FILE, help="With --output: CSV with labels as frequent as among the landmarks.")
 @click.option("--photos", type=_FILE, help="With --train: CSV of photos to look at: landmark_id, id (or image_id).")
 @click.option("--pictures", type=_FILE, help="With --photos: their folder, of ID.jpg or a/b/c/ID.jpg.")
@@ -194,7 +196,7 @@ def build(out: Path, force: bool, as_json: bool) -> None:
 @click.option("--tree", is_flag=True, help="Draw what is below: types, why they are here, and landmarks.")
 @click.option("--out", type=_FILE, help="Run folder or release [default: only the labels folder].")
 @_options(_LABELS)
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the tree as a page to browse.")
+@click.option("--html", type=_WRITTEN, help="Write the tree as a page to browse.")
 @_JSON
 def show(
     label: str | None, tree: bool, out: Path | None, labels: Path | None, html: Path | None, as_json: bool

@@ -137,7 +137,27 @@ def test_what_cannot_be_read_is_refused_with_its_address(tmp_path, message, rows
     assert str(path) in str(caught.value)
 
 
+WIDE = "type_id,type,landmarks,settles,confidence,decided,decision,reviewer,reason"
+
+
+@pytest.mark.parametrize("number", ["1,234", "1.234", "1 234", "1\u202f234", "1'234", " 1234 ", "1,23E+03", "", "12 %"])
+def test_numbers_with_marks_of_any_country_are_read(tmp_path, number):
+    path = sheet(tmp_path / "s.csv", [f'hl:a,a,"{number}",3,"0,73",,lake,,'], WIDE)
+    assert [decision.label for decision in read(path)] == ["lake"]
+
+
+def test_a_row_whose_cells_moved_is_not_believed(tmp_path):
+    path = sheet(tmp_path / "s.csv", ["hl:b,b,3,3,0.5,,lake,,", "hl:a,a,3,0.5,lake,,ann,,"], WIDE)
+    with pytest.raises(TableError, match=r"cell E3 is no number; got 'lake'.*back in their columns"):
+        read(path)
+
+
 def test_a_sheet_that_is_none_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"is a folder.*review\.csv"):
+        read(tmp_path)
+    (tmp_path / "s.xlsx").write_bytes(b"PK\x03\x04 and so on")
+    with pytest.raises(TableError, match=r"workbook of a spreadsheet.*CSV UTF-8"):
+        read(tmp_path / "s.xlsx")
     path = tmp_path / "s.csv"
     with pytest.raises(MissingDataError, match="does not exist"):
         read(path)
@@ -193,7 +213,7 @@ def test_contradictions_are_listed_and_nothing_is_merged():
     with pytest.raises(CorruptInputError) as caught:
         merge(history, filled(decide("church", None, "bo"), decide("sea", OCEAN, "bo"), decide("pond", CHURCH, "bo")))
     text = str(caught.value)
-    assert "2 decisions contradict" in text
+    assert "nothing was applied, for 2 contradictions" in text
     assert "s.csv cell C2: church (hl:church): drop by bo" in text
     assert "decided before: pond (hl:pond): lake by ann" in text
     assert merge(history, filled(decide("church", None, "bo")), overrule=True) == [decide("church", None, "bo")]
