@@ -292,7 +292,7 @@ def test_status_counts_what_is_settled_and_what_each_hour_would():
     assert (result.waiting, result.waiting_images, result.stale) == (2, 12, 1)
     assert [(h.types, h.landmarks, h.images, h.landmarks_left) for h in result.hours] == [(1, 1, 5, 1), (1, 1, 7, 0)]
     assert "2 of 4 types are decided" in result.text()
-    assert "1 decisions are about types or landmarks that are not in this run" in result.text()
+    assert "1 decision about types or landmarks that are not in this run: kept" in result.text()
     (hour,) = status(types(*rows), places, todo, decisions, rate=2).hours
     assert (hour.types, hour.landmarks, hour.landmarks_left) == (2, 2, 0)
 
