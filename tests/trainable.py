@@ -56,37 +56,50 @@ def transformer(dropout: float) -> Recipe:
     """A small ViT, which has dropout and no BatchNorm."""
     config = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     config |= {"patch_size": 8, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    return _recipe("vit", {"layer_norm": True, "config": config})
+
+
+def residual() -> Recipe:
+    """A small ResNet, whose BatchNorms learn their statistics."""
+    config = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    return _recipe("resnet", {"config": config, "pooling": "avg"})
+
+
+def _recipe(backbone: str, model: dict[str, Any]) -> Recipe:
     mapping = {
-        "name": "vit",
+        "name": backbone,
         "seed": 5,
         "epochs": 2,
         "data": {"size": SIDE, "embedded": SIDE, "stored": SIDE},
         "augmentation": {},
-        "model": {"backbone": "vit", "dim": 16, "config": config, "layer_norm": True},
+        "model": {"backbone": backbone, "dim": 16, **model},
         "sampler": {"kind": "classes", "batch": 32, "per_landmark": 4},
         "head": 12,
         "loss": [{"name": "SupHAPLoss", "weight": 0.9}, {"name": "ProxyLoss", "weight": 0.1}],
         "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.01, "proxy_learning_rate": 1e-2},
         "schedule": {},
     }
-    return from_mapping(Recipe, mapping, where="vit")
+    return from_mapping(Recipe, mapping, where=backbone)
 
 
 def learner(recipe: Recipe, found: Data) -> Learner:
     """A fresh network and loss, ready for one step."""
-    network = build_network(recipe)
+    accelerator = Accelerator(mixed_precision="no")
+    team = Team.found()
+    network = team.share_statistics(build_network(recipe))
     torch.manual_seed(1)
     objective = Objective(recipe.loss, found.labels, network.dim, recipe.head)
-    accelerator = Accelerator(mixed_precision="no")
-    return Learner(network.train(), objective, accelerator, Team.found())
+    return Learner(network.train(), objective, accelerator, team)
 
 
-def one_step(chunk: int, dropout: float) -> tuple[dict[str, Tensor], Learner, float]:
-    """The gradient of a batch of all pictures, by parameter, and its loss."""
-    found, recipe = data(), transformer(dropout)
+def one_step(chunk: int, recipe: Recipe, exact: bool = False) -> tuple[dict[str, Tensor], Learner, float]:
+    """The gradient of a batch of all pictures, by parameter, and its loss; `exact`: the network works in float64."""
+    found = data()
     one = learner(recipe, found)
+    kind = torch.float64 if exact else torch.float32
+    one.network.to(kind)
     mine = torch.from_numpy(one.team.share(found.pictures.rows))
-    pictures = plain(found.pictures.pixels[mine], SIDE)
+    pictures = plain(found.pictures.pixels[mine], SIDE).to(kind)
     sizes = [len(part) for part in np.array_split(found.pictures.rows, one.team.size)]
     torch.manual_seed(2 + one.team.rank)
     loss, _ = one.backward(lambda part: pictures[part], torch.from_numpy(found.labels), sizes, chunk)
@@ -99,7 +112,13 @@ def gradients(one: Learner) -> dict[str, Tensor]:
     return {name: parameter.grad for name, parameter in parameters}
 
 
-CASES = {"once": (0, 0.0), "chunks": (5, 0.0), "dropout": (5, 0.2)}  # pictures at a time, dropout
+CASES: dict[str, tuple[Any, ...]] = {  # arguments of `one_step`
+    "once": (0, transformer(0.0)),
+    "chunks": (5, transformer(0.0)),
+    "dropout": (5, transformer(0.2)),
+    "norms": (0, residual()),
+    "exact": (0, residual(), True),
+}
 
 
 def main(folder: str) -> None:
@@ -111,9 +130,9 @@ def main(folder: str) -> None:
             reductions.clear()
             found, one, loss = one_step(*case)
             counted = {"loss": torch.tensor(loss, dtype=torch.float64), "reductions": torch.tensor(len(reductions))}
-            save_file(
-                {key: value.contiguous() for key, value in found.items()} | counted, f"{folder}/{name}.{one.team.rank}"
-            )
+            learnt = {f"statistics.{key}": value for key, value in one.network.named_buffers()}
+            tensors = {key: value.contiguous() for key, value in (found | learnt).items()} | counted
+            save_file(tensors, f"{folder}/{name}.{one.team.rank}")
 
 
 if __name__ == "__main__":

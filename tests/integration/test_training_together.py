@@ -22,6 +22,18 @@ from tests.trainable import transformer
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("epochs=4", "sampler.batch=16", "sampler.chunk=3", "checkpoint.steps=2", "data.validate_every=2")
 RUN = "from hierlandmarks import cli; import sys; sys.exit(cli.run(sys.argv[1:]))"
+BREAK = """
+import os
+from hierlandmarks.errors import CorruptInputError
+from hierlandmarks_benchmark.train import loop
+readable, calls = loop._readable, []
+def broken(*arguments):
+    calls.append(1)
+    if os.environ["RANK"] == os.environ["BREAKS"] and len(calls) == 3:
+        raise CorruptInputError("too many pictures of this process cannot be read")
+    return readable(*arguments)
+loop._readable = broken
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -35,14 +47,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         recipe = load_recipe(str(folder / f"{name}.yaml"), SETTINGS)
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(to_mapping(recipe)))
     (folder / "run.py").write_text(RUN)
+    (folder / "broken.py").write_text(BREAK + RUN)
     return folder
 
 
-def start(world: Path, recipe: str, out: str, processes: int) -> subprocess.Popen:
+def start(world: Path, recipe: str, out: str, processes: int, program: str = "run.py") -> subprocess.Popen:
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "ACCELERATE_USE_CPU": "true"}
     env |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *(together if processes > 1 else []), str(world / "run.py"), "bench", "train"]
+    command = [sys.executable, *(together if processes > 1 else []), str(world / program), "bench", "train"]
     command += ["--release", str(world / "release"), "--recipe", str(world / f"{recipe}.yaml"), "--out"]
     return subprocess.Popen([*command, str(world / out)], env=env, stderr=subprocess.PIPE)
 
@@ -85,3 +98,16 @@ def test_two_processes_go_on_after_a_kill_bit_for_bit(world: Path) -> None:
     assert history(world / "disturbed") == history(world / "quiet")
     weights = [(world / name / "model.safetensors").read_bytes() for name in ("quiet", "disturbed")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("breaks", ["0", "1"])
+def test_where_one_stops_all_do_and_say_why(world: Path, breaks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BREAKS", breaks)
+    run = start(world, "plain", f"broken-{breaks}", 2, "broken.py")
+    talk = run.communicate(timeout=120)[1].decode()  # a hang would end here
+    assert run.returncode != 0
+    assert "hierlandmarks: too many pictures of this process cannot be read" in talk
+    assert "[rank" not in talk  # no traceback of the other's
+    assert not (world / f"broken-{breaks}").exists()
+    for process in psutil.process_iter(["cmdline"]):
+        assert str(world / "broken.py") not in (process.info["cmdline"] or [])

@@ -43,8 +43,7 @@ class Learner:
         Returns:
             The loss of the batch, and its terms without weights.
         """
-        count = sizes[self.team.rank]
-        chunks = [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)] if chunk else []
+        chunks = _chunks(sizes, self.team.rank, chunk) if chunk else []
         loss, terms = (self._twice if len(chunks) > 1 else self._once)(view, chunks, labels, sizes)
         network = [p for p in self.network.parameters() if p.requires_grad]
         self.team.add_up(network, [p for p in self.objective.parameters() if p.requires_grad])
@@ -82,6 +81,18 @@ class Learner:
         loss, terms = self.objective(self.team.gather(embeddings, sizes), labels)
         self.accelerator.backward(loss)  # scaled where the precision is fp16
         return loss.detach(), terms
+
+
+def _chunks(sizes: Sequence[int], rank: int, chunk: int) -> list[slice]:
+    """The own part in pieces of at most `chunk`, as many as every other process has.
+
+    A BatchNorm that shares its batches waits for all processes in every piece.
+    """
+    count, most = sizes[rank], -(-max(sizes) // chunk)
+    starts = list(range(0, count, chunk))
+    if len(starts) < most:
+        starts = [count * piece // most for piece in range(most)]
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
 
 
 def _random_state() -> tuple[Tensor, ...]:

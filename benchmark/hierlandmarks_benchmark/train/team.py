@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hierlandmarks.errors import UsageError
-from hierlandmarks.progress import say
+from hierlandmarks.errors import HierlandmarksError, UsageError
+from hierlandmarks_benchmark.train.normalisation import share_batch_norm
 
 Ints = NDArray[np.int64]
 M = TypeVar("M", bound=nn.Module)
+LOST = ("gloo/transport", "Connection closed by peer", "Connection reset by peer")
 
 
 @dataclass(frozen=True)
@@ -105,18 +106,16 @@ class Team:
             target.copy_(piece.view(target.shape))
 
     def share_statistics(self, network: M) -> M:
-        """The network, with a BatchNorm that learns its statistics learning them from all processes where it can."""
+        """The network, with a BatchNorm that learns its statistics learning them from all processes."""
         norms = (layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm))
         if self.size == 1 or not any(layer.training for layer in norms):
             return network
         if next(network.parameters()).is_cuda:
             return cast(M, nn.SyncBatchNorm.convert_sync_batchnorm(network))  # type: ignore[no-untyped-call]
-        if self.leads:
-            say("  on CPUs, BatchNorm sees each process's part of a batch only; model.freeze_batch_norm avoids that")
-        return network
+        return share_batch_norm(network)
 
     def same_buffers(self, module: nn.Module) -> None:
-        """Give every process the buffers of the first: the statistics of a BatchNorm that is not synchronised."""
+        """Give every process the buffers of the first, to the last bit."""
         if self.size > 1:
             for buffer in module.buffers():
                 dist.broadcast(buffer, 0)
@@ -140,10 +139,27 @@ class Team:
 def together() -> Iterator[None]:
     """Work that may be shared under torchrun: what joins the processes is ended with it, whatever the end.
 
-    Left to the interpreter, gloo's threads may still hold Python objects when it goes, and the process aborts.
+    Left to the interpreter, gloo's threads may still hold Python objects when it goes, and the process aborts. Ended,
+    the others find their connection closed wherever they wait, and none waits for ever.
+
+    Raises:
+        HierlandmarksError: another process went away; what stopped it is said there.
     """
     try:
         yield
+    except RuntimeError as error:
+        if not _is_lost(error):
+            raise
+        raise HierlandmarksError(
+            "another of the processes that train together has stopped",
+            got=str(error).splitlines()[0][:200],
+            do="see what it said, and start the same command again",
+        ) from error
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    """Whether this process failed only because the connection to another one did; gloo has no class for that."""
+    return isinstance(error, dist.DistError) or any(words in str(error) for words in LOST)
