@@ -20,7 +20,7 @@ class Candidate:
 
     Attributes:
         title: as tables call it.
-        terms: the recipe's `loss`, with `%g` where the loss's own parameter goes.
+        terms: the recipe's `loss`, with `%s` where the loss's own parameter goes.
         parameter: what that is called.
         values: those that are tried; the loss's own default is among them.
     """
@@ -36,21 +36,24 @@ class Candidate:
 
     def settings(self, rate: float, value: float) -> list[str]:
         """What a trial sets over the recipe."""
-        return [f"loss={self.terms % value}", f"optimiser.learning_rate={rate:g}"]
+        own = f", params: {{{self.parameter}: {value:g}}}"
+        return [f"loss={self.terms % own}", f"optimiser.learning_rate={rate:g}"]
+
+    def unsearched(self) -> list[str]:
+        """The same with the recipe's learning rate and the loss's own default."""
+        return [f"loss={self.terms % ''}"]
 
 
 def _ranked(name: str, title: str) -> Candidate:
-    terms = f"[{{name: {name}, weight: 0.9, params: {{tau: %g}}}}, {{name: ProxyLoss, weight: 0.1}}]"
+    terms = f"[{{name: {name}, weight: 0.9%s}}, {{name: ProxyLoss, weight: 0.1}}]"
     return Candidate(f"{title} + proxy", terms, "tau", (0.01, 0.02, 0.05))
 
 
 def _alone(name: str, title: str, parameter: str, values: tuple[float, ...]) -> Candidate:
-    return Candidate(title, f"[{{name: {name}, params: {{{parameter}: %g}}}}]", parameter, values)
+    return Candidate(title, f"[{{name: {name}%s}}]", parameter, values)
 
 
-RECALL = (
-    "[{name: SupRecallLoss, weight: 0.5, params: {temperature: %g}}, {name: ProxyLoss, weight: 0.5}]"  # as its paper
-)
+RECALL = "[{name: SupRecallLoss, weight: 0.5%s}, {name: ProxyLoss, weight: 0.5}]"  # as its paper
 LOSSES = {
     "suphap": _ranked("SupHAPLoss", "SupHAP"),
     "smoothhap": _ranked("SmoothHAPLoss", "SmoothHAP"),
@@ -72,8 +75,11 @@ def best(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen(loss: str) -> list[str]:
-    """What the best trial of a loss set over the recipe."""
-    row = best(pd.read_csv(TRIALS)).loc[loss]
+    """What the best trial of a loss set over the recipe; nothing for a loss whose settings were not searched."""
+    found = best(pd.read_csv(TRIALS))
+    if loss not in found.index:
+        return LOSSES[loss].unsearched()
+    row = found.loc[loss]
     return LOSSES[loss].settings(float(row["rate"]), float(row["value"]))
 
 
