@@ -17,7 +17,8 @@ from hierlandmarks.errors import MissingDataError, TableError
 def check_file(path: Path, columns: Sequence[str]) -> None:
     """Refuse a CSV that is not there, or of no bytes."""
     if not path.is_file():
-        raise MissingDataError(f"{path} does not exist", expected=f"a CSV with columns {', '.join(columns)}")
+        wrong = "is a folder" if path.is_dir() else "does not exist"
+        raise MissingDataError(f"{path} {wrong}", expected=f"a CSV with columns {', '.join(columns)}")
     if path.stat().st_size == 0:
         raise TableError(f"{path} is empty", expected=f"a header {','.join(columns)} and rows")
 
@@ -45,7 +46,15 @@ def no_rows(path: Path) -> TableError:
 
 
 def header(path: Path) -> list[str]:
-    """The first row of a CSV."""
+    """The first row of a CSV.
+
+    Raises:
+        TableError: it is no text in UTF-8.
+    """
+    with open(path, "rb") as stream:
+        first = stream.readline()
+    if b"\0" in first or "\ufffd" in first.decode("utf-8", errors="replace"):
+        raise TableError(f"{path} is not UTF-8", got=repr(first[:20]), do="save it as a CSV in UTF-8")
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
         return next(csv.reader(stream), [])
 

@@ -52,6 +52,8 @@ def test_csv_cells_stay_text(tmp_path: Path, start: bytes, end: bytes) -> None:
         (b"id,images\na,b\nb\n", "row 3 has the wrong number of cells; got 1, expected 2"),
         (b"id,images,id\na,b,c\n", "two columns named id"),
         (b"id,images\na,\xff\xfe\n", "not UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8"),
+        ("id,images\na,b\n".encode("utf-16"), "not UTF-8"),
     ],
 )
 def test_bad_csv_is_refused_with_file_and_row(tmp_path: Path, content: bytes, message: str) -> None:
