@@ -43,7 +43,7 @@ def gain(rule: Rule, shares: Array, level: int, rank: float, hrank: float) -> tu
         value = shares[0] * hrank / rank
         return value, -value / rank, shares[0] / rank
     if rule.kind == _NDCG:
-        logarithm = math.log1p(rank)
+        logarithm = math.log(1.0 + rank)
         value = shares[0] * (2.0**level - 1.0) * math.log(2.0) / logarithm
         return value, -value / (logarithm * (1.0 + rank)), 0.0
     value, slope = 0.0, 0.0

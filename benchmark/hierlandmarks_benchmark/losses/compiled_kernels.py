@@ -14,7 +14,6 @@ from hierlandmarks_benchmark.losses.compiled_far import Far, far_pull, far_rank,
 from hierlandmarks_benchmark.losses.compiled_layout import (
     Array,
     Layout,
-    bucket_of,
     bucket_span,
     pack,
     places_for,
@@ -23,23 +22,33 @@ from hierlandmarks_benchmark.losses.compiled_layout import (
     summable,
 )
 from hierlandmarks_benchmark.losses.compiled_math import jit
-from hierlandmarks_benchmark.losses.compiled_step import Step, count_from, give_back, inverse_of, powers_of, visit
+from hierlandmarks_benchmark.losses.compiled_step import Step, count_not_below, give_back, powers_of, visit
 
 
 @jit
-def _true_ranks(values: Array, offsets: Array, frame: Array, worth: Array, own: int, score: float,
-                buckets: int) -> tuple[float, float]:  # fmt: skip
-    """Items of at least the own level that are not below, and H-rank, both with the true step."""
-    bucket = bucket_of(score, frame, buckets)
-    rank, hrank = 0.0, 0.0
+def _true_ranks(layout: Layout, buckets: int, worth: Array, counts: Array, ranks: Array, hranks: Array) -> None:
+    """Ranks and H-ranks of all positives with the true step, among references of at least their own level.
+
+    Args:
+        layout: the row, as `pack` fills it.
+        buckets: a segment has; only items of one bucket are compared.
+        worth: L + 1, rel(l).
+        counts: W, in the scores' type: room for what is counted, exact up to 2^24.
+        ranks: W float64, receives; hranks: likewise.
+    """
+    values, offsets = layout.values, layout.offsets
+    ranks[:], hranks[:] = 0.0, 0.0
     for level in range(1, worth.size):
         _, _, end = segment(offsets, level, buckets)
-        start, behind = bucket_span(offsets, level, bucket, bucket, buckets)
-        # The item counts itself here, which is the 1 of its rank and the rel(k) of its H-rank.
-        above = end - behind + count_from(values, start, behind, score)
-        hrank += above * min(worth[own], worth[level])
-        rank += above if level >= own else 0
-    return rank, hrank
+        for own in range(1, worth.size):
+            shared = min(worth[own], worth[level])
+            for bucket in range(buckets):
+                first, last = bucket_span(offsets, own, bucket, bucket, buckets)
+                start, behind = bucket_span(offsets, level, bucket, bucket, buckets)
+                count_not_below(values, start, behind, end - behind, first, last, counts)
+                for place in range(np.uintp(first), np.uintp(last)):
+                    hranks[place] += shared * counts[place]
+                    ranks[place] += counts[place] if level >= own else 0
 
 
 @jit
@@ -72,6 +81,7 @@ def sup_gains(scores: Array, levels: Array, relevance: Array, shares: Array, sca
     offsets, frame = np.empty((depth + 1) * buckets + 1, np.int32), np.empty(3, scores.dtype)
     layout = Layout(values, columns, offsets, frame)
     near, slopes, grads = np.empty_like(values), np.empty_like(values), np.empty_like(values)
+    ranks, hranks = np.empty(width), np.empty(width)
     sums = new_sums(width if buckets > 1 else 0, depth)
     for row in range(len(scores)):
         worth, share, total = relevance[row], shares[row], 0.0
@@ -81,6 +91,7 @@ def sup_gains(scores: Array, levels: Array, relevance: Array, shares: Array, sca
         pack(scores[row], levels[row], buckets, far.tau, layout)
         grads[:] = 0.0
         fits = powers_of(values, int(offsets[-1]), frame, far.tau, far.spread, near)
+        _true_ranks(layout, buckets, worth, slopes, ranks, hranks)
         ahead = summable(frame, buckets, far.tau)
         if ahead:
             prefix_sums(layout, buckets, far.tau, sums.powers, sums.tails, sums.behind)
@@ -89,13 +100,12 @@ def sup_gains(scores: Array, levels: Array, relevance: Array, shares: Array, sca
             start, item, stop = segment(offsets, own, buckets)
             for place in range(item, stop):
                 score = values[place]
-                inverse = real(inverse_of(score, frame, far.tau)) if fits else real(0)
-                rank, hrank = _true_ranks(values, offsets, frame, worth, own, score, buckets)
+                inverse = real(1) / near[place] if fits else real(0)
                 if ahead:
                     smooth, slope = far_rank(layout, near, slopes, sums, own, buckets, score, inverse, step, far)
                 else:  # the segments of all lower levels lie side by side
                     smooth, slope = visit(values, near, slopes, 0, start, score, inverse, step)
-                value, weight, _ = gain(rule, share, own, rank + smooth, hrank)
+                value, weight, _ = gain(rule, share, own, ranks[place] + smooth, hranks[place])
                 total += value
                 weight *= -scale
                 grads[place] -= real(weight * slope)
@@ -132,7 +142,7 @@ def smooth_gains(scores: Array, levels: Array, relevance: Array, shares: Array, 
             _, item, stop = segment(offsets, own, 1)
             for place in range(item, stop):
                 score = values[place]
-                inverse = real(inverse_of(score, frame, far.tau)) if fits else real(0)
+                inverse = real(1) / near[place] if fits else real(0)
                 # The item meets itself with σ(0) = 1/2, where 1 and rel(k) are due.
                 rank, hrank = 0.5, 0.5 * worth[own]
                 for level in range(depth + 1):

@@ -6,7 +6,6 @@ the positive's rank is known, so is its weight, and `give_back` adds weight · s
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -38,12 +37,6 @@ def powers_of(values: Array, end: int, frame: Array, tau: float, spread: float, 
     for place in range(np.uintp(end)):
         powers[place] = exp((np.float64(values[place]) - (low + high) / 2) / tau)
     return True
-
-
-@jit
-def inverse_of(score: float, frame: Array, tau: float) -> float:
-    """Factor that makes powers e^((value − score)/τ)."""
-    return math.exp(((np.float64(frame[0]) + np.float64(frame[2])) / 2 - np.float64(score)) / tau)
 
 
 @jit
@@ -92,10 +85,11 @@ def give_back(grads: Array, slopes: Array, first: int, last: int, weight: float)
 
 
 @jit
-def count_from(values: Array, first: int, last: int, score: float) -> float:
-    """How many of the values first … last − 1 are at least score; exact up to 2^24."""
+def count_not_below(values: Array, start: int, end: int, above: int, first: int, last: int, counts: Array) -> None:
+    """For each of the values first … last − 1 count how many of start … end − 1 are at least as high, plus above."""
     zero, one = values.dtype.type(0), values.dtype.type(1)
-    total = zero  # as wide as the values, so that one vector register holds as many of both
-    for place in range(np.uintp(first), np.uintp(last)):
-        total += one if values[place] >= score else zero
-    return np.float64(total)
+    counts[first:last] = above
+    for other in range(np.uintp(start), np.uintp(end)):
+        score = values[other]
+        for place in range(np.uintp(first), np.uintp(last)):
+            counts[place] += one if score >= values[place] else zero

@@ -135,30 +135,32 @@ def _value_and_gradients(
 
 
 def _block(loss: RankLoss, batch: Batch, share: Share, block: slice, *, needs_slope: bool) -> tuple[Tensor, Tensor]:
-    """Sum of the losses of some queries, and the slope of the batch's mean with respect to their scores."""
+    """Sum of the losses of some queries, and the slope of the batch's mean with respect to their scores.
+
+    Threads share the two things that are long and need no interpreter lock, scores and gains. The many short ones on
+    levels are done before: side by side, they would wait for the lock more than they work.
+    """
     scale = 1 / len(batch.labels) if needs_slope else None
-    queries, references = batch.embeddings.detach(), batch.references.detach()
-    scores = queries.new_empty(block.stop - block.start, len(references))
+    queries, references = batch.embeddings.detach()[block], batch.references.detach()
+    levels = _levels(loss, batch, block)
+    relevance, shares = _worth(loss, levels, batch.labels.shape[1] if loss.column is None else 1)
+    scores = queries.new_empty(len(queries), len(references))
+    gains = gains_function(loss.backend, scores.device)
 
     def part(rows: slice) -> Tensor:
-        own = scores[rows.start - block.start : rows.stop - block.start]
-        torch.mm(queries[rows], references.T, out=own)
-        return _losses(loss, batch, rows, own, scale).sum()
+        own = torch.mm(queries[rows], references.T, out=scores[rows])
+        return gains(own, levels[rows], relevance[rows], shares[rows], loss.criterion, loss.surrogate, scale)
 
-    values = share(block.start, block.stop, -(-_LEAST_SHARE // len(references)), part)
-    return torch.stack(values).sum(), scores
+    gained = torch.cat(share(0, len(queries), -(-_LEAST_SHARE // len(references)), part))
+    return torch.where(shares[:, 0] > 0, 1 - gained, 0.0).sum(), scores
 
 
-def _losses(loss: RankLoss, batch: Batch, rows: slice, scores: Tensor, scale: float | None) -> Tensor:
-    """Losses of some queries; their scores receive the slope of scale · Σ losses."""
-    levels = _levels(loss, batch, rows)
-    counts = level_counts(levels, batch.labels.shape[1] if loss.column is None else 1)
+def _worth(loss: RankLoss, levels: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+    """Relevance of each level to some queries, and their shares, which are 0 where all references are of one level."""
+    counts = level_counts(levels, depth)
     relevance = loss.relevance.table(counts)
     several_levels = (counts > 0).sum(1, keepdim=True) > 1
-    shares = loss.criterion.shares(counts, relevance) * several_levels
-    gains = gains_function(loss.backend, scores.device)
-    gained = gains(scores, levels, relevance, shares, loss.criterion, loss.surrogate, scale)
-    return torch.where(shares[:, 0] > 0, 1 - gained, 0.0)
+    return relevance, loss.criterion.shares(counts, relevance) * several_levels
 
 
 def _add_gradients(batch: Batch, slope: Tensor, block: slice, sinks: Sinks, share: Share) -> None:
