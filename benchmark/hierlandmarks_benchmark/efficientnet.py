@@ -75,7 +75,7 @@ class EfficientNetLite0(nn.Module):
 
     def body(self, pictures: Tensor) -> Tensor:
         """What the stem and the frozen blocks give: where there are any, the same for a picture whatever is learnt."""
-        features = pictures
+        features: Tensor = pictures
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.stem(features)
             for block in self.blocks[: self.frozen]:
