@@ -7,24 +7,22 @@ python benchmark/perf/dataset.py --scale 0.01  a look at whether it runs
 from __future__ import annotations
 
 import argparse
-import datetime
 import gc
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import verdicts
 
 HERE = Path(__file__).resolve().parent
 TARGETS = {  # name -> (limit, unit)
@@ -37,6 +35,7 @@ TARGETS = {  # name -> (limit, unit)
     "picture by id over seek and read": (1.3, "x"),
     "import hierlandmarks": (0.3, "s"),
 }
+row = partial(verdicts.row, TARGETS)
 
 # Each measurement of memory is a process of its own, so that nothing else is in its peak.
 # The kernel's own record of this process; what getrusage tells goes on from the process that started it.
@@ -95,24 +94,7 @@ def main() -> None:
             *pictures(Path(folder)),
         ]
     rows += imported()
-    about = {
-        "scale": args.scale,
-        "date": datetime.date.today().isoformat(),
-        "code": code_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "software": f"Python {platform.python_version()}, pyarrow {pa.__version__}",
-    }
-    frame = pd.DataFrame(rows).assign(**about)
-    args.results.mkdir(exist_ok=True)
-    frame.to_csv(args.results / "dataset.csv", index=False, lineterminator="\n", float_format="%.4g")
-    print(frame.drop(columns=list(about)).to_string(index=False))
-
-
-def row(what: str, value: float, unit: str, detail: str = "") -> dict[str, Any]:
-    """A line of the result; its verdict where there is a target."""
-    limit = TARGETS.get(what, (None, unit))[0]
-    verdict = "" if limit is None else "met" if value <= limit else "missed"
-    return {"what": what, "value": value, "unit": unit, "target": limit, "verdict": verdict, "detail": detail}
+    verdicts.write(args.results / "dataset.csv", rows, args.scale)
 
 
 def exported(folder: Path, scale: float) -> list[dict[str, Any]]:
@@ -253,12 +235,6 @@ def best(work: Callable[[], object], times: int) -> float:
         work()
         found.append(time.perf_counter() - start)
     return min(found)
-
-
-def code_version() -> str:
-    """The commit the code is at."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

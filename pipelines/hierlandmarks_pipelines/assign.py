@@ -26,6 +26,7 @@ from hierlandmarks_pipelines.labelfiles import (
     find_decision,
     label_files,
     read_taxonomy,
+    taxonomy_table,
 )
 from hierlandmarks_pipelines.nameclues import Clue, find_clue, lexicon
 from hierlandmarks_pipelines.photogallery import Photos
@@ -302,7 +303,7 @@ def _run(params: AssignParams, inputs: Inputs, folders: Mapping[str, Path]) -> O
         name_threshold=params.name_threshold,
         guess=learnt.guess if learnt else None,
     )
-    return {"assignments": assignments}
+    return {"assignments": assignments, "taxonomy": taxonomy_table(taxonomy)}
 
 
 def _reads(params: AssignParams) -> tuple[Path, ...]:
@@ -317,7 +318,7 @@ STAGE = Stage(
     about="one label a landmark, or none with a reason",
     params=AssignParams,
     needs=("categories", "types", "subclasses", "reasons", "decisions"),
-    makes=("assignments",),
+    makes=("assignments", "taxonomy"),
     run=_run,
     reads=_reads,
 )

@@ -16,7 +16,7 @@ from hierlandmarks.progress import say
 from hierlandmarks.schema import HIERARCHICAL_CSV, KINDS, LEAVES, NODES, SPACES, UNPLACED
 from hierlandmarks.stages import Inputs, Outputs, Stage
 from hierlandmarks.tables import from_rows, write_csv, write_text
-from hierlandmarks_pipelines.labelfiles import label_files, read_taxonomy
+from hierlandmarks_pipelines.labelfiles import Taxonomy, taxonomy_from_table
 from hierlandmarks_pipelines.labeltree import grow, placed
 from hierlandmarks_pipelines.labelview import page
 from hierlandmarks_pipelines.places import leaf_id
@@ -190,33 +190,28 @@ def write_labels(folder: Path, built: Built) -> None:
     write_csv(folder / "conflicts.csv", built.conflicts)
 
 
-def tree_page(assignments: pa.Table, built: Built) -> str:
+def tree_page(assignments: pa.Table, built: Built, taxonomy: Taxonomy) -> str:
     """The tree to browse, as an HTML page of one file."""
-    taxonomy = read_taxonomy(label_files(None)[0])
     views = grow(placed(assignments, built.leaves), Hierarchy.from_table(built.nodes), taxonomy)
     return page(views, "The labels", built.unplaced.num_rows)
 
 
 def _run(params: BuildParams, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs:
     built = build(inputs["assignments"])
+    taxonomy = taxonomy_from_table(inputs["taxonomy"])
     write_labels(folders["labels"], built)
-    write_text(folders["labels"] / "tree.html", tree_page(inputs["assignments"], built))
+    write_text(folders["labels"] / "tree.html", tree_page(inputs["assignments"], built, taxonomy))
     say(f"        {built.leaves.num_rows} landmarks placed, {built.unplaced.num_rows} unplaced with a reason")
     if built.conflicts.num_rows:
         say(f"        {built.conflicts.num_rows} took the label of the same category elsewhere: labels/conflicts.csv")
     return {"nodes": built.nodes, "leaves": built.leaves, "unplaced": built.unplaced}
 
 
-def _reads(_params: BuildParams) -> tuple[Path, ...]:
-    return label_files(None)[:1]
-
-
 STAGE = Stage(
     name="build",
     about="one tree, every landmark placed or explained",
     params=BuildParams,
-    needs=("assignments",),
+    needs=("assignments", "taxonomy"),
     makes=("nodes", "leaves", "unplaced", "labels"),
     run=_run,
-    reads=_reads,
 )

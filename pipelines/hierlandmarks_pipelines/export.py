@@ -42,6 +42,7 @@ from hierlandmarks_pipelines.citation import citation, zenodo
 from hierlandmarks_pipelines.classes import FILE as CLASSES_FILE
 from hierlandmarks_pipelines.classes import next_classes, read_classes, with_codes
 from hierlandmarks_pipelines.croissant import croissant
+from hierlandmarks_pipelines.labelfiles import TAXONOMY_FILE
 from hierlandmarks_pipelines.quality import of_tables
 from hierlandmarks_pipelines.qualitycard import write_quality
 from hierlandmarks_pipelines.shardwriter import Order, Read, write_shard
@@ -316,6 +317,8 @@ def _run(params: Export, inputs: Inputs, folders: Mapping[str, Path]) -> Outputs
         rows, validation=params.validation, labelled_only=params.labelled_only, seed=params.seed
     )
     write_csv(folders["release"] / CLASSES_FILE, classes)
+    if "taxonomy" in inputs:
+        write_csv(folders["release"] / TAXONOMY_FILE, inputs["taxonomy"])
     report = of_tables(inputs["assignments"], nodes, params.published_labels, params.calibration)
     source = inputs.get("source")
     write_release(folders["release"], splits, hierarchy, params, left_out=left_out, source=source, quality=report)
@@ -331,9 +334,9 @@ STAGE = Stage(
     name="export",
     about="labels and images to a release: parquet shards, hierarchy, card, manifest",
     params=Export,
-    needs=("source", "categories", "images", "types", "assignments", "nodes", "leaves"),
+    needs=("source", "categories", "images", "types", "assignments", "nodes", "leaves", "taxonomy"),
     makes=("release",),
-    optional=("source",),
+    optional=("source", "taxonomy"),
     reads=_reads,
     run=_run,
 )

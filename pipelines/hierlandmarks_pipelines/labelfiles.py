@@ -19,6 +19,7 @@ from hierlandmarks.tables import from_rows, read_csv
 from hierlandmarks_pipelines.places import is_place
 from hierlandmarks_pipelines.typeids import type_id as type_id_of
 
+TAXONOMY_FILE = "taxonomy.csv"
 LABEL, DROP = ACTIONS = ("label", "drop")
 _LABEL_ID = re.compile(r"hl:[a-z0-9]+(-[a-z0-9]+)*")
 _QID = re.compile(r"Q[1-9][0-9]*")
@@ -90,7 +91,7 @@ def labels_folder(folder: Path | None) -> Path:
 
 def label_files(folder: Path | None) -> tuple[Path, Path]:
     """Paths of taxonomy and decisions in a labels folder (the bundled one when None)."""
-    return labels_folder(folder) / "taxonomy.csv", labels_folder(folder) / "decisions.csv"
+    return labels_folder(folder) / TAXONOMY_FILE, labels_folder(folder) / "decisions.csv"
 
 
 def read_taxonomy(path: Path) -> Taxonomy:
@@ -125,6 +126,16 @@ def read_taxonomy(path: Path) -> Taxonomy:
             raise TableError(f"{path} row {row}: the label {label.label!r} is in row {names[plain]} already")
         names[plain] = row
     return Taxonomy(tuple(sorted(labels, key=lambda label: label.label_id)))
+
+
+def taxonomy_table(taxonomy: Taxonomy) -> pa.Table:
+    """The labels as a `schema.TAXONOMY` table."""
+    return from_rows([vars(label) for label in taxonomy.labels], TAXONOMY)
+
+
+def taxonomy_from_table(table: pa.Table) -> Taxonomy:
+    """The labels of a `schema.TAXONOMY` table, which was checked when it was made."""
+    return Taxonomy(tuple(Label(**row) for row in table.to_pylist()))
 
 
 def read_decisions(path: Path, taxonomy: Taxonomy) -> list[Decision]:

@@ -15,16 +15,18 @@ from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.hierarchy import Hierarchy
 from hierlandmarks.params import nearest
 from hierlandmarks.releases import MANIFEST
-from hierlandmarks.schema import ASSIGNMENTS, LEAVES, NODES, SPACES
+from hierlandmarks.schema import ASSIGNMENTS, LEAVES, NODES, SPACES, TAXONOMY
 from hierlandmarks.tables import read_table
 from hierlandmarks_pipelines.labelfiles import (
     LABEL,
+    TAXONOMY_FILE,
     Decision,
     Taxonomy,
     effective,
     label_files,
     read_decisions,
     read_taxonomy,
+    taxonomy_from_table,
 )
 
 EXAMPLES = 5
@@ -188,16 +190,27 @@ def read_views(folder: Path | None, labels: Path | None) -> list[LabelView]:
 
     Args:
         folder: run folder or release; None for none.
-        labels: folder with taxonomy.csv and decisions.csv; the bundled one when None.
+        labels: folder with taxonomy.csv and decisions.csv; when None, what the run or release says of its labels, and
+            the bundled one where there is no such.
 
     Raises:
         MissingDataError: see `read_landmarks`.
     """
-    taxonomy_path, decisions = label_files(labels)
-    taxonomy = read_taxonomy(taxonomy_path)
     if folder is None:
+        taxonomy_path, decisions = label_files(labels)
+        taxonomy = read_taxonomy(taxonomy_path)
         return grow_decided(taxonomy, effective(read_decisions(decisions, taxonomy)).values())
-    return grow(*read_landmarks(folder), taxonomy)
+    return grow(*read_landmarks(folder), _described(folder, labels))
+
+
+def _described(folder: Path, labels: Path | None) -> Taxonomy:
+    """The labels with their definitions: those asked for, else those of the run or release, else the bundled ones."""
+    table = folder / "tables" / f"{TAXONOMY.name}.parquet"
+    if labels is None and table.is_file():
+        return taxonomy_from_table(read_table(table, TAXONOMY))
+    if labels is None and (folder / TAXONOMY_FILE).is_file():
+        return read_taxonomy(folder / TAXONOMY_FILE)
+    return read_taxonomy(label_files(labels)[0])
 
 
 def read_landmarks(folder: Path) -> tuple[pd.DataFrame, Hierarchy]:

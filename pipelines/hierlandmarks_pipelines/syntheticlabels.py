@@ -12,6 +12,7 @@ from hierlandmarks.schema import CATEGORIES, DECISIONS, REASONS, SUBCLASSES, TYP
 from hierlandmarks.tables import conform, from_rows, write_csv
 from hierlandmarks_pipelines.labelfiles import LABEL, label_files, read_taxonomy
 from hierlandmarks_pipelines.synthetic import Sizes, as_text, joined, label_names, made_titles
+from hierlandmarks_pipelines.words import words_file
 
 
 def mined(types: int = 6_000, scale: float = 1.0, seed: int = 0) -> dict[str, pa.Table]:
@@ -71,7 +72,7 @@ def mined(types: int = 6_000, scale: float = 1.0, seed: int = 0) -> dict[str, pa
 
 
 def write_decisions(folder: Path, tables: dict[str, pa.Table], share: float = 0.5) -> None:
-    """Write a labels folder: the bundled taxonomy, and decisions about the classes and `share` of the types.
+    """Write a labels folder: the bundled taxonomy and words, and decisions about the classes and `share` of the types.
 
     Every type and class goes to the label it is named after.
     """
@@ -88,5 +89,33 @@ def write_decisions(folder: Path, tables: dict[str, pa.Table], share: float = 0.
     ]
     about = {"reviewer": "synthetic", "date": "2026-11-23", "reason": "it is named so"}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / taxonomy_path.name).write_bytes(taxonomy_path.read_bytes())
+    for path in (taxonomy_path, words_file(None)):
+        (folder / path.name).write_bytes(path.read_bytes())
     write_csv(folder / "decisions.csv", from_rows([row | about for row in rows], DECISIONS))
+
+
+def write_labelled(path: Path, tables: dict[str, pa.Table], count: int) -> None:
+    """Write a CSV of `count` labelled train landmarks (all that have a type, where there are fewer), to learn from.
+
+    Their label is what the class above their type is called.
+    """
+    above = {edge["type_id"]: edge["parent"] for edge in tables["subclasses"].to_pylist()}
+    kept = tables["types"].filter(pc.equal(tables["types"]["space"], "train")).select(["landmark_id", "type_id"])
+    places = tables["categories"].filter(pc.equal(tables["categories"]["space"], "train"))
+    category = dict(zip(*(places[name].to_pylist() for name in ("landmark_id", "category")), strict=True))
+    label = {row["landmark_id"]: above[row["type_id"]] for row in kept.to_pylist()}
+    chosen = sorted(label)[:: max(1, len(label) // count)][:count]
+    columns = {
+        "landmark_id": chosen,
+        "category": [category[key] for key in chosen],
+        "hierarchical_label": [label[key] for key in chosen],
+    }
+    write_csv(path, pa.table(columns))
+
+
+def untyped(tables: dict[str, pa.Table]) -> list[str]:
+    """Names of the landmarks without a type."""
+    found = tables["reasons"].filter(pc.not_equal(tables["reasons"]["reason"], "typed"))
+    keys = ["space", "landmark_id"]
+    names: list[str] = found.select(keys).join(tables["categories"], keys, join_type="inner")["name"].to_pylist()
+    return names

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,3 +100,22 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def view(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens an address in a window of a width, light or dark, with scripts or without; nothing on it moves."""
+
+    def view(address: str, width: int = 1280, scheme: str = "light", scripts: bool = True) -> Any:
+        screen = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        media = {"features": [{"name": name, "value": value} for name, value in wishes.items()]}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
+        chromium.get("about:blank")
+        chromium.get(address)
+        return chromium
+
+    yield view
+    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

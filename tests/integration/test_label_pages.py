@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import pytest
 from hierlandmarks.schema import PROPOSALS
 from hierlandmarks.tables import from_rows
 from hierlandmarks_pipelines.build import STAGE, BuildParams
+from hierlandmarks_pipelines.labelfiles import taxonomy_table
 from hierlandmarks_pipelines.reviewpage import Thumbnail, review_page
 from hierlandmarks_pipelines.reviewrows import review_rows
-from tests.labelworld import CHURCH, LAKE, assigned, assignments, proposal, stated, subclasses, types
+from tests.labelworld import CHURCH, LAKE, TAXONOMY, assigned, assignments, proposal, stated, subclasses, types
 
 pytestmark = pytest.mark.browser
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw=="
@@ -29,7 +30,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         assigned(21, LAKE, type="tarn", name="Loch Ness"),
         assigned(22),
     )
-    STAGE.run(BuildParams(), {"assignments": rows}, {"labels": home})
+    STAGE.run(BuildParams(), {"assignments": rows, "taxonomy": taxonomy_table(TAXONOMY)}, {"labels": home})
     proposals = from_rows([proposal("chapel", 3), proposal(EVIL, 1)], PROPOSALS)
     todo = review_rows(proposals, types(stated(1, "chapel")), subclasses(), {})
     (home / "review.html").write_text(review_page(todo, {"hl:chapel": [Thumbnail("Saint Anne", "Ann, CC0", DOT)]}))
@@ -37,19 +38,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture
-def show(chromium: Any, pages: dict[str, str]) -> Iterator[Callable[..., Any]]:
-    def show(name: str, width: int = 1280, scheme: str = "light", scripts: bool = True, part: str = "") -> Any:
-        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-        chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
-        chromium.get("about:blank")
-        chromium.get(pages[name] + part)
-        return chromium
-
-    yield show
-    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+def show(view: Callable[..., Any], pages: dict[str, str]) -> Callable[..., Any]:
+    """Opens a page, and `part` of it; the rest is `view`'s."""
+    return lambda name, *how, part="", **more: view(pages[name] + part, *how, **more)
 
 
 def seen(browser: Any, selector: str) -> list[str]:
@@ -66,6 +57,7 @@ def test_the_tree_opens_by_pointer_and_keyboard_without_a_script(show: Callable[
     church = browser.find_element("css selector", "[id='hl:church'] > summary")
     church.click()
     assert seen(browser, "[id='hl:church'] .type .name") == ["Église", EVIL]
+    assert seen(browser, "[id='hl:church'] > .below > .about") == [CHURCH.definition]
     browser.find_element("css selector", "[id='hl:church'] .type > summary").send_keys(Keys.ENTER)
     assert seen(browser, ".examples") == ["Saint 0 · Saint 1 · Saint 2 · Saint 3 · Saint 4 …"]
 

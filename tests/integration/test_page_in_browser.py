@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,24 +27,9 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture
-def show(chromium: Any, boards: dict[str, str]) -> Iterator[Callable[..., Any]]:
-    """Opens a board in a window of a width, light or dark, with scripts or without."""
-
-    def show(
-        name: str = "honest", width: int = 1280, scheme: str = "light", scripts: bool = True, part: str = ""
-    ) -> Any:
-        screen = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-        media = {"features": [{"name": name, "value": value} for name, value in wishes.items()]}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-        chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
-        chromium.get("about:blank")
-        chromium.get(boards[name] + part)
-        return chromium
-
-    yield show
-    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+def show(view: Callable[..., Any], boards: dict[str, str]) -> Callable[..., Any]:
+    """Opens a board, and `part` of it; the rest is `view`'s."""
+    return lambda name="honest", *how, part="", **more: view(boards[name] + part, *how, **more)
 
 
 def texts(browser: Any, selector: str) -> list[str]:

@@ -12,7 +12,8 @@ from hierlandmarks.schema import ASSIGNMENTS, HIERARCHICAL_CSV
 from hierlandmarks.tables import write_table
 from hierlandmarks_pipelines.build import CONFLICTS, STAGE, BuildParams, build
 from hierlandmarks_pipelines.labeldiff import diff_labels
-from tests.labelworld import CASTLE, CHURCH, COMMONS, LAKE, OCEAN, assigned, assignments
+from hierlandmarks_pipelines.labelfiles import taxonomy_table
+from tests.labelworld import CASTLE, CHURCH, COMMONS, LAKE, OCEAN, TAXONOMY, assigned, assignments
 
 
 def leaf_of(built):
@@ -85,7 +86,8 @@ def test_lowest_id_counts_as_a_number():
 
 def test_the_released_files_are_as_gldv2s(tmp_path):
     rows = [assigned(10, OCEAN), assigned(9, None, type="thing"), assigned(100, CASTLE, COMMONS + 'A,_"b"')]
-    made = STAGE.run(BuildParams(), {"assignments": assignments(*rows)}, {"labels": tmp_path})
+    inputs = {"assignments": assignments(*rows), "taxonomy": taxonomy_table(TAXONOMY)}
+    made = STAGE.run(BuildParams(), inputs, {"labels": tmp_path})
     assert set(made) == {"nodes", "leaves", "unplaced"}
     text = (tmp_path / "train_label_to_hierarchical.csv").read_bytes().decode()
     assert text.splitlines() == [

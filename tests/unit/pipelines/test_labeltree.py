@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hierlandmarks.errors import MissingDataError, UsageError
 from hierlandmarks.hierarchy import Hierarchy
+from hierlandmarks.schema import ASSIGNMENTS, LEAVES, NODES
+from hierlandmarks.schema import TAXONOMY as TAXONOMY_TABLE
+from hierlandmarks.tables import write_csv, write_table
 from hierlandmarks_pipelines.build import build
-from hierlandmarks_pipelines.labeltree import NO_TYPE, find, grow, grow_decided, placed, read_landmarks
+from hierlandmarks_pipelines.labelfiles import Taxonomy, taxonomy_table
+from hierlandmarks_pipelines.labeltree import NO_TYPE, find, grow, grow_decided, placed, read_landmarks, read_views
 from hierlandmarks_pipelines.labelview import WIDTH, page, text
-from tests.labelworld import CHURCH, LAKE, OCEAN, TAXONOMY, assigned, assignments, decide
+from tests.labelworld import CHURCH, LAKE, OCEAN, TAXONOMY, assigned, assignments, decide, labels_folder
 
 
 @pytest.fixture
@@ -71,3 +77,21 @@ def test_the_page_escapes_what_it_shows_and_leads_nowhere(views):
     assert "<b>tarn" not in html
     assert "http" not in html.replace("http-equiv", "")
     assert page(views, "All & sundry", 1) == html
+
+
+def test_definitions_are_those_of_the_run_or_the_release(tmp_path):
+    """Not the bundled ones: labels are described as they were when landmarks got them."""
+    own = replace(LAKE, definition="What they called a lake then.")
+    rows = assignments(assigned(1, LAKE))
+    built = build(rows)
+    told = taxonomy_table(Taxonomy((own,)))
+    tables = ((ASSIGNMENTS, rows), (LEAVES, built.leaves), (NODES, built.nodes), (TAXONOMY_TABLE, told))
+    for spec, table in tables:
+        write_table(tmp_path / "tables" / f"{spec.name}.parquet", table, spec, {})
+    (lake,) = read_views(tmp_path, None)
+    assert lake.definition == own.definition
+    (tmp_path / "tables/taxonomy.parquet").unlink()
+    assert read_views(tmp_path, None)[0].definition not in ("", own.definition), "the bundled one, for want of another"
+    write_csv(tmp_path / "taxonomy.csv", taxonomy_table(Taxonomy((own,))))
+    assert read_views(tmp_path, None)[0].definition == own.definition
+    assert read_views(tmp_path, labels_folder(tmp_path / "labels"))[0].definition == LAKE.definition, "asked for"
