@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,7 +65,8 @@ class ParquetSource:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._file = pq.ParquetFile(path)
+        self._file = pq.ParquetFile(path, pre_buffer=False)
+        self._reading = threading.Lock()  # a ParquetFile is not safe to read from two threads: they can wait for ever
         lists = [
             f.name for f in self._file.schema_arrow if pa.types.is_fixed_size_list(f.type) or pa.types.is_list(f.type)
         ]
@@ -79,16 +81,17 @@ class ParquetSource:
         self.shape = (int(self._starts[-1]), width)
 
     def _group(self, index: int) -> Vectors:
-        cached = self._cache  # read once: other threads may replace it
-        if cached is not None and cached[0] == index:
-            return cached[1]
+        with self._reading:
+            if self._cache is None or self._cache[0] != index:
+                self._cache = (index, self._decode(index))
+            return self._cache[1]
+
+    def _decode(self, index: int) -> Vectors:
         column = self._file.read_row_group(index, columns=[self._column]).column(0).combine_chunks()
         flat = column.flatten().to_numpy(zero_copy_only=False)
         if column.null_count or flat.size % len(column):
             raise CorruptInputError(f"{self.path} row group {index} has vectors of different length")
-        vectors = np.asarray(flat, dtype=np.float32).reshape(len(column), -1)
-        self._cache = (index, vectors)
-        return vectors
+        return np.asarray(flat, dtype=np.float32).reshape(len(column), -1)
 
     def read(self, start: int, stop: int) -> Vectors:
         """Rows `start` to `stop` as float32."""

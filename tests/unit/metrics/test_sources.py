@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 
 from hierlandmarks.errors import CorruptInputError, MissingDataError, UsageError
 from hierlandmarks.metrics import evaluate_embeddings, scorers, top_rankings
-from hierlandmarks.metrics.sources import open_vectors
+from hierlandmarks.metrics.sources import ParquetSource, open_vectors
+from hierlandmarks.metrics.threads import in_threads
 
 ROWS, DIM = 700, 24
 
@@ -54,6 +56,27 @@ def test_every_form_gives_the_same(
     whole = evaluate_embeddings(vectors[:90], labels[:90], vectors, labels, **settings).per_query
     streamed = evaluate_embeddings(vectors[:90], labels[:90], write(vectors, form, tmp_path / "g"), labels, **settings)
     pd.testing.assert_frame_equal(whole, streamed.per_query)
+
+
+def test_threads_share_one_parquet_file(vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyarrow reads a file for one thread at a time: for two it may give wrong rows, or wait for ever."""
+    source = open_vectors(write(vectors, "one parquet", tmp_path / "g"), "gallery")
+    inside: list[int] = []
+    decode = ParquetSource._decode
+
+    def alone(self: ParquetSource, index: int) -> Any:
+        assert not inside, f"row group {index} is decoded while {inside[0]} is"
+        inside.append(index)
+        time.sleep(0.001)
+        found = decode(self, index)
+        inside.clear()
+        return found
+
+    monkeypatch.setattr(ParquetSource, "_decode", alone)
+    starts = [start for _ in range(4) for start in range(0, ROWS - 50, 50)]
+    read = in_threads(lambda start: source.read(start, start + 50), starts, threads=8)
+    for start, rows in zip(starts, read, strict=True):
+        np.testing.assert_array_equal(rows, vectors[start : start + 50])
 
 
 def test_a_memory_map_of_half_precision(vectors: np.ndarray, tmp_path: Path) -> None:
