@@ -1,4 +1,4 @@
-"""Losses compared on real photos: the recipe `photos` with each loss and up to ten seeds, beside what was not trained.
+"""Losses compared on real photos: the recipe `photos` with each loss and ten seeds, beside what was not trained.
 
 python benchmark/perf/photos.py                    all runs that are not there yet, then the tables and the picture
 python benchmark/perf/photos.py --runs suphap-0    one run (or several, with commas), about a minute on one core
@@ -26,10 +26,10 @@ from hierlandmarks_benchmark.evaluate import evaluate
 from hierlandmarks_benchmark.recipe import load_recipe
 from hierlandmarks_benchmark.train import train
 
-SEEDS = {loss: 10 if loss in ("suphap", "smoothhap", "supndcg", "triplet") else 3 for loss in LOSSES}
+SEEDS = range(10)
 FOLLOWED = ("suphap-0", "smoothhap-0", "triplet-0")  # measured after every epoch
 PRETRAINED = "pretrained"  # the weights as they come: the same way with a learning rate of nothing
-RUNS = (PRETRAINED, *(f"{loss}-{seed}" for seed in range(10) for loss in LOSSES if seed < SEEDS[loss]))
+RUNS = (PRETRAINED, *(f"{loss}-{seed}" for seed in SEEDS for loss in LOSSES))
 
 
 def settings(run: str) -> list[str]:

@@ -39,10 +39,6 @@ class Candidate:
         own = f", params: {{{self.parameter}: {value:g}}}"
         return [f"loss={self.terms % own}", f"optimiser.learning_rate={rate:g}"]
 
-    def unsearched(self) -> list[str]:
-        """The same with the recipe's learning rate and the loss's own default."""
-        return [f"loss={self.terms % ''}"]
-
 
 def _ranked(name: str, title: str) -> Candidate:
     terms = f"[{{name: {name}, weight: 0.9%s}}, {{name: ProxyLoss, weight: 0.1}}]"
@@ -75,11 +71,8 @@ def best(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen(loss: str) -> list[str]:
-    """What the best trial of a loss set over the recipe; nothing for a loss whose settings were not searched."""
-    found = best(pd.read_csv(TRIALS))
-    if loss not in found.index:
-        return LOSSES[loss].unsearched()
-    row = found.loc[loss]
+    """What the best trial of a loss set over the recipe."""
+    row = best(pd.read_csv(TRIALS)).loc[loss]
     return LOSSES[loss].settings(float(row["rate"]), float(row["value"]))
 
 
