@@ -74,11 +74,11 @@ def trial(dataset: ImageSet, pictures: Pictures, settings: list[str]) -> float:
     return worth
 
 
-def search(loss: str, dataset: ImageSet, pictures: Pictures) -> None:
-    """The trials of a loss that are not done yet, each written down as soon as it is."""
+def search(loss: str, dataset: ImageSet, pictures: Pictures, results: Path, made: dict[str, Any]) -> None:
+    """The trials of a loss that are not done yet, each written down as soon as it is, with what they were made by."""
     candidate = LOSSES[loss]
     for rate, value in candidate.trials():
-        done = pd.read_csv(TRIALS) if TRIALS.is_file() else pd.DataFrame(columns=["loss", "rate", "value"])
+        done = pd.read_csv(results) if results.is_file() else pd.DataFrame(columns=["loss", "rate", "value"])
         if ((done["loss"] == loss) & np.isclose(done["rate"], rate) & np.isclose(done["value"], value)).any():
             continue
         started = time.perf_counter()
@@ -87,10 +87,8 @@ def search(loss: str, dataset: ImageSet, pictures: Pictures) -> None:
             "h_ap": trial(dataset, pictures, candidate.settings(rate, value)),
             "seconds": time.perf_counter() - started,
         }
-        about = provenance("torch")
-        row |= {"code": about["code_version"], "torch": about["packages"]["torch"], **about["hardware"]}
-        rows = pd.concat([done, pd.DataFrame([row])]).sort_values(["loss", "rate", "value"])
-        with atomic_path(TRIALS) as part:
+        rows = pd.concat([done, pd.DataFrame([row | made])]).sort_values(["loss", "rate", "value"])
+        with atomic_path(results) as part:
             rows.to_csv(part, index=False, float_format="%.6g")
         print(f"{loss}, rate {rate:g}, {candidate.parameter} {value:g}: H-AP {row['h_ap']:.4f}", flush=True)
 
@@ -99,17 +97,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/photos"), help="where the data set lies, or is made")
     parser.add_argument("--losses", default=",".join(LOSSES), help="names, separated by commas")
+    parser.add_argument("--results", type=Path, default=TRIALS, help="where trials are written down; another: all anew")
     arguments = parser.parse_args()
     wanted = [loss for loss in arguments.losses.split(",") if loss]
     if unknown := set(wanted) - set(LOSSES):
         parser.error(f"unknown losses: {', '.join(sorted(unknown))}; there are {', '.join(LOSSES)}")
+    about = provenance("torch")  # once: the first trial written down makes the checkout an edited one
+    made = {"code": about["code_version"], "torch": about["packages"]["torch"], **about["hardware"]}
     recipe = load_recipe("photos")
     dataset = open_dataset(make_release(arguments.out), recipe.data.split)
     labelled = np.flatnonzero(dataset.labels[:, 0] >= 0)
     pictures = open_pictures(dataset, recipe.data.stored, labelled, workers=recipe.data.workers)
     with remembered():
         for loss in wanted:
-            search(loss, dataset, pictures)
+            search(loss, dataset, pictures, arguments.results, made)
 
 
 if __name__ == "__main__":
