@@ -161,7 +161,7 @@ def draw(by_loss: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:
         right.plot(row["h_ap"], place, "o", color="tab:green", markersize=4)
     right.set_yticks(range(len(by_loss)), [NAMES[method] for method in by_loss["method"][::-1]], fontsize=8)
     right.set(xlabel="H-AP, 95 % intervals", title="at the end, mean of the seeds")
-    right.legend(frameon=False, fontsize=8, loc="lower right")
+    right.legend(frameon=False, fontsize=8, loc="upper left")
     for axis in (left, right):
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
