@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ _TEMPERATURE = 0.05  # of votes by cosine
 _SMOOTH = 0.5  # added to every count of place words
 _WORD = 0.3  # how much a known word counts beside the name of a labelled landmark where its letters are learnt
 _MOST_LABELS = 3  # of a known word whose letters are learnt
+_HELD = 10_000  # names whose features are remembered: those learnt from and a chunk of those asked about
 _GRAMS = 0.02  # added to every weight of n-grams
 
 
@@ -243,7 +244,11 @@ def _whole(words: Words, encoder: Encoder, taught: Lessons, labels: int) -> Call
 
 
 def _features(names: Iterable[str], words: Words) -> list[dict[str, float]]:
-    return [name_features(name, words) for name in names]
+    return [_remembered(name, words) for name in names]
+
+
+# Several clues, and every fold, ask for the same names one after another. A few thousand names at most are held.
+_remembered = lru_cache(maxsize=_HELD)(name_features)
 
 
 def _with_lessons(names: Sequence[str], codes: Ints, taught: Lessons) -> tuple[list[str], Ints, Floats]:

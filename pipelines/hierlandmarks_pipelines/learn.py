@@ -32,7 +32,7 @@ from hierlandmarks_pipelines.trust import Trust, learn_trust
 from hierlandmarks_pipelines.words import Words
 
 FOLDS = 5
-_CHUNK = 10_000  # landmarks asked about at a time, which bounds memory
+_CHUNK = 2_000  # landmarks asked about at a time, which bounds memory: each meets every name learnt from
 
 
 @dataclass(frozen=True)

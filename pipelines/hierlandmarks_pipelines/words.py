@@ -52,9 +52,9 @@ class Hit:
     end: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Words:
-    """All entries, by kind and text.
+    """All entries, by kind and text; equal to itself only, so that what is found with it can be remembered.
 
     Attributes:
         entries: by kind, then by text.
