@@ -12,8 +12,8 @@ from hierlandmarks.schema import PROPOSALS
 from hierlandmarks.tables import from_rows
 from hierlandmarks_pipelines.build import STAGE, BuildParams
 from hierlandmarks_pipelines.labelfiles import taxonomy_table
-from hierlandmarks_pipelines.reviewpage import Thumbnail, review_page
-from hierlandmarks_pipelines.reviewrows import review_rows
+from hierlandmarks_pipelines.reviewpage import Thumbnail, doubts_page, review_page
+from hierlandmarks_pipelines.reviewrows import ReviewRow, review_rows
 from tests.labelworld import CHURCH, LAKE, TAXONOMY, assigned, assignments, proposal, stated, subclasses, types
 
 pytestmark = pytest.mark.browser
@@ -34,7 +34,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     proposals = from_rows([proposal("chapel", 3), proposal(EVIL, 1)], PROPOSALS)
     todo = review_rows(proposals, types(stated(1, "chapel")), subclasses(), {})
     (home / "review.html").write_text(review_page(todo, {"hl:chapel": [Thumbnail("Saint Anne", "Ann, CC0", DOT)]}))
-    return {"tree": (home / "tree.html").as_uri(), "review": (home / "review.html").as_uri()}
+    long = "Holy Trinity Orthodox Church (Wilkeson, Pierce County, Washington)"
+    doubt = ReviewRow(
+        f"commons:{long}", long, 1, 1, "train 7", "", "church building", "church", 0.5, note="one clue of two"
+    )
+    (home / "doubts.html").write_text(doubts_page([doubt], {}, 1))
+    return {name: (home / f"{name}.html").as_uri() for name in ("tree", "review", "doubts")}
 
 
 @pytest.fixture
@@ -87,7 +92,7 @@ def test_a_link_to_a_label_opens_it(show: Callable[..., Any]) -> None:
     assert seen(show("tree", part="#hl:lake"), ".type .name") == ["tarn"]
 
 
-@pytest.mark.parametrize("name", ["tree", "review"])
+@pytest.mark.parametrize("name", ["tree", "review", "doubts"])
 @pytest.mark.parametrize("width", [320, 1280])
 def test_pages_fit_and_change_with_the_theme(show: Callable[..., Any], name: str, width: int) -> None:
     colours = []
