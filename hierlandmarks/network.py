@@ -74,12 +74,16 @@ class Patience:
     sleep: Callable[[float], object] = time.sleep
     random: Callable[[], float] = field(default_factory=lambda: random.Random().random)
 
+    def ends(self, attempt: int, asked: float | None = None) -> bool:
+        """Whether try `attempt` was the last: there are no more, or the server asks for too long a wait."""
+        return attempt >= self.tries or (asked is not None and asked > self.longest_asked)
+
     def wait(self, attempt: int, asked: float | None = None) -> bool:
         """Wait before try `attempt + 1` (`attempt` counts from 1); False, without waiting, when it is time to give up.
 
         The wait is between half and all of the step, so that clients stopped together do not return together.
         """
-        if attempt >= self.tries or (asked is not None and asked > self.longest_asked):
+        if self.ends(attempt, asked):
             return False
         step = min(self.longest, self.first * 2 ** (attempt - 1))
         self.sleep(asked + self.random() if asked is not None else step * (0.5 + 0.5 * self.random()))

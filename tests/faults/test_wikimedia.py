@@ -100,10 +100,12 @@ def test_waits_grow_and_are_what_the_server_asks_for(mining, server):
 
 
 @pytest.mark.parametrize("fault", ["503", "html", "drop", "maxlag"])
-def test_gives_up_and_goes_on_later(mining, server, fault):
+def test_gives_up_and_goes_on_later(mining, server, fault, capsys):
     server.faults = ["", *[fault] * 3]
     with pytest.raises(IncompleteError, match=r"after 3 tries.*later"):
         mining(tries=3)
+    said = capsys.readouterr().err
+    assert [said.count(f"trying again, {number} of 3") for number in (2, 3, 4)] == [1, 1, 0], "no wait is silent"
     assert len(server.asked) == 4
     assert names(mining()) == TYPES
     assert len(server.asked) == 4 + 3, "what was answered is not asked again"

@@ -15,6 +15,7 @@ import requests
 
 from hierlandmarks.errors import CorruptInputError, IncompleteError, MissingDataError, UsageError
 from hierlandmarks.network import AGENT, Patience, refuse_offline, retry_after
+from hierlandmarks.progress import say
 from hierlandmarks_pipelines.wikimedia.archive import Archive
 from hierlandmarks_pipelines.wikimedia.pace import Bucket
 
@@ -153,12 +154,14 @@ class Http:
             body, trouble, asked = self._once(self._apis[api], {**params, **own})
             if body is not None:
                 return body
-            if not self._patience.wait(attempt, asked):
+            if self._patience.ends(attempt, asked):
                 raise IncompleteError(
                     f"the {api} API gave no answer after {attempt} tries",
                     got=trouble,
                     do="run the same command later; it goes on where it stopped",
                 )
+            say(f"  the {api} API gave no answer ({trouble}); trying again, {attempt + 1} of {self._patience.tries}")
+            self._patience.wait(attempt, asked)
             attempt += 1
 
     def _once(self, address: str, params: dict[str, str]) -> tuple[dict[str, Any] | None, str, float | None]:
