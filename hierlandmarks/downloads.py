@@ -165,7 +165,7 @@ def fetch_order(order: Order, *, jobs: int = 2, manners: Manners | None = None) 
         refuse_offline(f"fetching {len(missing)} files")
     _check_space(order.root, sum(item.about_bytes for item in items if item.path in missing))
     stop = threading.Event()
-    manners = manners or Manners(patience=file_patience(stop.wait))  # a wait that Ctrl-C ends
+    manners = manners or Manners(patience=file_patience(stop.wait), retrying=_tell_retry)  # a wait that Ctrl-C ends
     todo = [file for file, item in zip(order.files, items, strict=True) if not _is_done(order.root, file, item)]
     total = sum(item.about_bytes for item in items if item.path in missing)
     bar = tqdm(total=total or None, desc="  fetching", unit="B", unit_scale=True, disable=None, file=sys.stderr)
@@ -220,6 +220,13 @@ def _tell(facts: dict[str, Any]) -> None:
     """A line of JSON for programs; a terminal has the bar."""
     if not sys.stderr.isatty():
         say(json.dumps(facts, sort_keys=True))
+
+
+def _tell_retry(url: str, trouble: str, attempt: int) -> None:
+    """No wait is silent: a line of talk on a terminal, of JSON elsewhere."""
+    if sys.stderr.isatty():
+        say(f"  {url}: {trouble}; trying again, number {attempt}")
+    _tell({"url": url, "state": "retrying", "error": trouble, "attempt": attempt})
 
 
 def _obtain(order: Order, file: RemoteFile, manners: Manners, progress: Callable[[int], None]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Manners:
         slowest: bytes a second, over `window` seconds, below which a connection is given up and made anew.
         hosts: other hosts that a redirect may lead to.
         limit: how many connections one host may see at the same time.
+        retrying: told the address, what was wrong, and which try comes next, before a wait.
     """
 
     patience: Patience = field(default_factory=file_patience)
@@ -47,6 +48,7 @@ class Manners:
     window: float = 60.0
     hosts: tuple[str, ...] = ()
     limit: HostLimit = field(default_factory=HostLimit)
+    retrying: Callable[[str, str, int], None] = lambda url, trouble, attempt: None
 
 
 @dataclass(frozen=True)
@@ -202,13 +204,15 @@ class _Receiver:
                 return self._running.result()
             if self._part.size > best:
                 attempt, best = 1, self._part.size
-            if not self._manners.patience.wait(attempt, asked):
+            if self._manners.patience.ends(attempt, asked):
                 raise IncompleteError(
                     f"{url} could not be fetched in {attempt} tries",
                     got=trouble,
                     do="run the same command later; it goes on where it stopped",
                 )
             attempt += 1
+            self._manners.retrying(url, trouble, attempt)
+            self._manners.patience.wait(attempt - 1, asked)
 
     def _once(self, url: str) -> tuple[str, float | None]:
         """One connection: what went wrong ("" when the file is whole), and how long the server asks to wait."""

@@ -326,6 +326,16 @@ def test_a_checksum_file_cannot_fill_the_disk(server, tmp_path):
 # -- command line --
 
 
+def test_no_wait_is_silent(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Patience, "wait", lambda patience, attempt, asked=None: True)
+    server.faults["metadata/test.csv"] = ["503"]
+    assert run(["fetch", "metadata", "--split", "test", "--root", str(tmp_path), "--base-url", server.url]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (again,) = [fact for fact in told if fact["state"] == "retrying"]
+    assert again["url"].endswith("metadata/test.csv")
+    assert ("503" in again["error"], again["attempt"]) == (True, 2)
+
+
 def test_fetch_command(server, tmp_path, capsys):
     arguments = ["fetch", "metadata", "--root", str(tmp_path), "--base-url", server.url]
     assert run([*arguments, "--dry-run"]) == 0
