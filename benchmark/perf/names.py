@@ -62,6 +62,7 @@ def as_asked(rows: Sequence[Row], types: Mapping[str, str] | None = None) -> lis
             "category": row["category"],
             "supercategory": types.get(row["landmark_id"], ""),
             "location": "",
+            "space": "train",
         }
         for row in rows
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hierlandmarks.errors import TableError, UsageError
 from hierlandmarks_pipelines.blend import opinion
 from hierlandmarks_pipelines.clues import Clue, Landmarks, neighbours, place_words, whole_type
 from hierlandmarks_pipelines.encoders import find_encoder
-from hierlandmarks_pipelines.guesses import Learnt, landmark_name, learn_guess
+from hierlandmarks_pipelines.guesses import Learnt, landmark_name, learn_guess, read_asked
 from hierlandmarks_pipelines.learn import FOLDS, learn, with_frequencies
 from hierlandmarks_pipelines.trust import learn_trust
 from hierlandmarks_pipelines.words import read_words
@@ -194,3 +195,14 @@ def test_where_all_were_right_there_is_nothing_to_learn_and_the_blend_stands():
     probabilities = np.tile([0.7, 0.3], (10, 1))
     always = learn_trust(probabilities, opinion(probabilities[None]), np.ones(10, bool))
     assert always(probabilities[:3], opinion(probabilities[None, :3])).tolist() == [0.7, 0.7, 0.7]
+
+
+def test_what_is_measured_is_asked_as_the_command_asks(root, tmp_path):
+    script = runpy.run_path(str(root / "benchmark/perf/names.py"))
+    found = learnt(tmp_path)
+    path = tmp_path / "asked.csv"
+    path.write_text("landmark_id,category\n7,Marksburg\n", encoding="utf-8")
+    asked = read_asked(path)
+    assert script["as_asked"]([{"landmark_id": "7", "category": "Marksburg"}]) == asked
+    rows = [{**asked[0], "landmark_id": i, "hierarchical_label": i} for i in ("lake", "castle / fort")]
+    assert script["by_types"](found, rows, dict.fromkeys(("lake", "castle / fort"), "tarn")) == (1, 2)
