@@ -41,7 +41,7 @@ class HierlandmarksError(Exception):
         sentence = what.rstrip(".")
         sentence += f"; {', '.join(facts)}" if facts else ""
         sentence += f": {do}" if do else ""
-        super().__init__(sentence.rstrip(".") + ".")
+        super().__init__(sentence if sentence.endswith("?") else sentence.rstrip(".") + ".")
 
 
 class UsageError(HierlandmarksError, ValueError):

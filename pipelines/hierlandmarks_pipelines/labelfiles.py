@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import date
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
@@ -78,10 +79,12 @@ class Taxonomy:
         return self.by_id.get(text.strip()) or self._by_name.get(_plain(text))
 
     def advice(self, text: str) -> str:
-        """The nearest label to a mistaken one, for messages."""
+        """The nearest label to a mistaken one, for messages; half of a name is enough: `castel` for `castle / fort`."""
         if text.strip().startswith("hl:"):
             return nearest(text.strip(), self.by_id)
-        return nearest(_plain(text), self._by_name)
+        parts = {part.strip(): name for name in self._by_name for part in (*name.split("/"), name)}
+        close = get_close_matches(_plain(text), sorted(parts), n=1)
+        return nearest(parts[close[0]] if close else _plain(text), self._by_name)
 
 
 def labels_folder(folder: Path | None) -> Path:

@@ -118,6 +118,7 @@ def test_utf16_is_read(tmp_path):
 FAULTS = {
     "cell C2: there is no label 'chuch': did you mean church?": "hl:a,a,chuch,,",
     "cell C3: there is no label 'lak': did you mean lake?": "hl:a,a,lake,,\nhl:b,b,lak,,",
+    "cell C2: there is no label 'castel': did you mean castle / fort?": "hl:a,a,castel,,",
     "cell C4: there is no label 'lak'": "hl:a,a,lake,,\n,,,,\nhl:b,b,lak,,",
     "cell C2: a reason without a decision": "hl:a,a,,,because",
     "cell A2 was broken by a spreadsheet; got #NAME?": "#NAME?,a,lake,,",
@@ -135,6 +136,7 @@ def test_what_cannot_be_read_is_refused_with_its_address(tmp_path, message, rows
         read(path)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
+    assert not str(caught.value).endswith("?.")
 
 
 WIDE = "type_id,type,landmarks,settles,confidence,decided,decision,reviewer,reason"
