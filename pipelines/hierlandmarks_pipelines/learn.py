@@ -135,6 +135,15 @@ def learn(landmarks: Landmarks, codes: Ints, labels: int, clues: Sequence[Clue],
 
     Equal input gives equal answers. FOLDS + 1 times the cost of learning the clues once.
     """
+    import sklearn.linear_model  # noqa: F401  # brings the BLAS along that is limited here
+    from threadpoolctl import threadpool_limits
+
+    # Products here are small and many: a BLAS of several threads spends more on waking them than it saves.
+    with threadpool_limits(1, user_api="blas"):
+        return _learn(landmarks, codes, labels, clues, seed)
+
+
+def _learn(landmarks: Landmarks, codes: Ints, labels: int, clues: Sequence[Clue], seed: int) -> Assigner:
     if len(codes) < FOLDS:
         raise UsageError("too few labelled landmarks to learn from", got=len(codes), expected=f"{FOLDS} or more")
     fold = _folds(codes, seed)
