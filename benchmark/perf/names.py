@@ -176,12 +176,12 @@ def main() -> int:
     if not (args.data / SAMPLE).is_file():
         print(f"{args.data / SAMPLE} is not there: name the folder of the data with --data.", file=sys.stderr)
         return 2
-    rows = measure(args.data, args.names, args.results)
-    origin = {
+    origin = {  # first: what is written below makes the checkout an edited one
         "date": datetime.date.today().isoformat(),
         "code": code_version(),
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
     }
+    rows = measure(args.data, args.names, args.results)
     write_csv(args.results / "names.csv", pa.Table.from_pylist([row | origin for row in rows]))
     return 0
 
