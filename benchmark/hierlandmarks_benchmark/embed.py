@@ -20,7 +20,7 @@ from hierlandmarks.errors import UsageError
 from hierlandmarks.params import nearest, to_mapping
 from hierlandmarks.progress import say
 from hierlandmarks.stages import Inputs, Outputs, Stage
-from hierlandmarks.tables import file_sha256, read_json, write_json
+from hierlandmarks.tables import clear_parts, file_sha256, read_json, write_json
 from hierlandmarks_benchmark.provenance import provenance
 from hierlandmarks_benchmark.vectors import (
     Embeddings,
@@ -139,6 +139,9 @@ def embed(release: str | Path, model: Path, folder: Path, params: EmbedParams | 
     }
     with state.main_process_first():
         _claim(folder, plan)
+        if state.is_main_process:  # the others come later, when somebody may be writing
+            for place in (folder, *(folder / entry.name for entry in entries)):
+                clear_parts(place)  # of runs that were killed while they wrote
     images, clock = 0, Clock()
     for split, dataset in sets.items():
         work = _Work(split, dataset, folder, entries, params, recipe.data.stored)
@@ -171,7 +174,7 @@ def _claim(folder: Path, plan: dict[str, Any]) -> None:
                 got=f"another {', '.join(other)}",
                 do="remove it, or choose another folder",
             )
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(there.suffix != ".part" for there in folder.iterdir()):
         raise UsageError(f"{folder} holds something else", do="choose a folder that is empty or not there")
     else:
         write_json(path, plan)

@@ -153,11 +153,11 @@ def whiten(network: Network, embeddings: NDArray[np.float32]) -> None:
 
 def save_network(network: Network, recipe: Recipe, folder: Path) -> None:
     """Write weights and the recipe, in which the backbone's configuration is now spelled out."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(folder / WEIGHTS) as part:
-        save_file(tensors, part)
+        part.write_bytes(save(tensors))  # save_file writes beside `part`, where a kill would leave it
     save_recipe(dataclasses.replace(recipe, model=network.params), folder / RECIPE)
 
 

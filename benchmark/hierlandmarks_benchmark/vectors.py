@@ -69,12 +69,13 @@ def is_written(path: Path) -> bool:
 
 def write_shard(path: Path, embeddings: Embeddings, skipped: Sequence[str] = ()) -> None:
     """Write a shard, each file atomically, the vectors last; equal shards are equal bytes."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     write_parquet(path.with_suffix(".parquet"), pa.table({"id": pa.array(embeddings.ids, pa.string())}))
     tensors = {"embeddings": np.ascontiguousarray(embeddings.vectors, np.float32)}
     with atomic_path(path) as part:
-        save_file(tensors, part, metadata={"skipped": json.dumps(list(skipped), ensure_ascii=False)})
+        # Not save_file: it writes under a name of its own beside `part`, and a kill would leave that behind.
+        part.write_bytes(save(tensors, {"skipped": json.dumps(list(skipped), ensure_ascii=False)}))
 
 
 def write_embeddings(folder: Path, split: str, embeddings: Embeddings) -> None:

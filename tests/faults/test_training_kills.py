@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -16,7 +17,7 @@ from hierlandmarks.errors import CorruptInputError, UsageError
 from hierlandmarks.params import to_mapping
 from hierlandmarks_benchmark.recipe import load_recipe
 from hierlandmarks_benchmark.train import train
-from hierlandmarks_benchmark.train.checkpoint import CHECKPOINT
+from hierlandmarks_benchmark.train.checkpoint import CHECKPOINT, remove_checkpoint, write_checkpoint
 from hierlandmarks_benchmark.train.folder import alone
 from tests.coloured import release as write_release
 from tests.faults.test_kills import victims
@@ -131,6 +132,19 @@ def test_a_checkpoint_of_other_data_is_refused(stopped: Path, world: Path, tmp_p
     other = write_release(tmp_path, {"train": (range(10), 15)})
     with pytest.raises(UsageError, match=r"data.content_hash was .*data.images was 160, is 150"):
         train(other, load_recipe(str(world / "recipe.yaml")), stopped)
+
+
+def test_what_a_kill_left_of_a_checkpoint_goes(tmp_path: Path) -> None:
+    """safetensors writes under a temporary name of its own; a kill leaves that name."""
+    left = tmp_path / ".checkpoint.part" / ".tmpA1b2C3"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    write_checkpoint(tmp_path, {"network.weight": torch.ones(2)}, {"done": 1})
+    assert [path.name for path in tmp_path.rglob("*")] == [CHECKPOINT]
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    remove_checkpoint(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_checkpoint_is_refused(world: Path, stopped: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from hierlandmarks.errors import CorruptInputError, UsageError
 
 CHECKPOINT = "checkpoint.safetensors"
+_STAGED = ".checkpoint.part"
 # What may differ when a run goes on: where it runs and how often it reports, not what it learns.
 MAY_DIFFER = ("recipe.data.workers", "recipe.sampler.chunk", "recipe.checkpoint.", "recipe.trackers")
 
@@ -26,11 +28,22 @@ def write_checkpoint(folder: Path, tensors: Mapping[str, Tensor], notes: Mapping
     """Put a checkpoint in place of the one before; a kill at any moment leaves one of the two whole."""
     from safetensors.torch import save_file
 
-    part = folder / f".{CHECKPOINT}.part"  # always the same name: what a kill leaves is overwritten
+    # A folder, since save_file has a temporary name of its own; always the same, so that what a kill leaves goes.
+    staged = folder / _STAGED
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    part = staged / CHECKPOINT
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, _encoded(notes))
     with open(part, "rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(part, folder / CHECKPOINT)
+    staged.rmdir()
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Take away a checkpoint, and what a kill left of one; nothing happens where there is none."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(folder / _STAGED, ignore_errors=True)
 
 
 def read_checkpoint(folder: Path, about: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

@@ -57,15 +57,13 @@ def keep_batch(folder: Path, rank: int, step: Step, tensors: dict[str, Tensor], 
     Returns:
         The file: safetensors, with `ids` (JSON), `epoch` and `step` (from 1) among its metadata.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = folder / BROKEN.format(rank=f"-{rank}" if rank else "")
     with atomic_path(path) as part:
-        save_file(
-            {name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
-            part,
-            {"ids": json.dumps(list(ids)), "epoch": str(step.epoch + 1), "step": str(step.within + 1)},
-        )
+        content = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        notes = {"ids": json.dumps(list(ids)), "epoch": str(step.epoch + 1), "step": str(step.within + 1)}
+        part.write_bytes(save(content, notes))
     return path
 
 

@@ -24,7 +24,7 @@ from hierlandmarks_benchmark.loading import Pictures, open_pictures
 from hierlandmarks_benchmark.models import encode, save_network, whiten
 from hierlandmarks_benchmark.provenance import provenance
 from hierlandmarks_benchmark.recipe import DataParams, Recipe
-from hierlandmarks_benchmark.train.checkpoint import CHECKPOINT
+from hierlandmarks_benchmark.train.checkpoint import remove_checkpoint
 from hierlandmarks_benchmark.train.curves import draw_curves
 from hierlandmarks_benchmark.train.journal import EVENTS, Record
 from hierlandmarks_benchmark.train.loop import Data, Trained, fit
@@ -112,12 +112,12 @@ def _write(folder: Path, trained: Trained, recipe: Recipe, summary: dict[str, An
     write_text(folder / "history.csv", _as_csv(trained.history))
     draw_curves(trained.history, recipe, folder / "curves.png")
     write_json(folder / SUMMARY, summary)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_checkpoint(folder)
 
 
 def _clear(folder: Path) -> None:
     """Take away what an earlier run left to go on from."""
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_checkpoint(folder)
     shutil.rmtree(folder / EVENTS, ignore_errors=True)
 
 

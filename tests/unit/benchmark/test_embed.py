@@ -222,10 +222,28 @@ def test_a_killed_run_goes_on(tmp_path: Path, release: Path, model: Path) -> Non
     with one_thread():
         embed(release, model, tmp_path / "killed", params)
         embed(release, model, tmp_path / "whole", params)
-    after = {name: content for name, content in contents(tmp_path / "killed").items() if not name.endswith(".part")}
-    whole = contents(tmp_path / "whole")
-    assert after == whole
+    after = contents(tmp_path / "killed")
+    assert after == contents(tmp_path / "whole")
     assert all(after[name] == content for name, content in before.items() if not name.endswith(".part"))
+
+
+def test_what_a_kill_left_half_written_goes(tmp_path: Path, release: Path, model: Path) -> None:
+    embed(release, model, tmp_path, SMALL)
+    before = contents(tmp_path)
+    left = [
+        tmp_path / ".plan.json.0a1b2c3d.part",
+        tmp_path / "tiny" / ".query-00000-of-00002.safetensors.0a1b2c3d.part",
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    embed(release, model, tmp_path, SMALL)
+    assert contents(tmp_path) == before
+
+
+def test_a_kill_while_the_plan_was_written_does_not_bar_the_folder(tmp_path: Path, release: Path, model: Path) -> None:
+    (tmp_path / ".plan.json.0a1b2c3d.part").write_bytes(b"{")
+    embed(release, model, tmp_path, SMALL)
+    assert not list(tmp_path.rglob("*.part"))
 
 
 @contextlib.contextmanager
