@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -64,7 +64,8 @@ class Victims:
         reader.start()
         while not ended.wait(0.001):
             if is_time():
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it came to its end in this very moment
+                    os.kill(pid, signal.SIGKILL)
                 break
         reader.join()
         return status[0]
